@@ -1,0 +1,74 @@
+"""What every adapter fills in: one provider on one channel."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from channels_app.errors import CallbackRejected
+from channels_app.types import Callback, Channel, Health, Limits, OnUnknown, Outcome, OutboundMessage, Receipt
+
+
+class Session(ABC):
+    """Connections to a provider that a worker keeps open across batches. Used by one thread at a time."""
+
+    @abstractmethod
+    def deliver(
+        self, batch: Iterator[OutboundMessage], may_send: Callable[[], bool]
+    ) -> Iterator[tuple[UUID, Outcome]]:
+        """Send what `batch` yields and yield each message's outcome as soon as it is known.
+
+        Drawing from `batch` waits until the message's hand-over group is marked, and ends when the lease does;
+        it is done only in the thread that iterates the outcomes. `may_send` is asked right before each message
+        is begun; once it says no, nothing further is sent and drawn messages are answered `Throttled(wait=0)`.
+        Every drawn message is answered exactly once, also when the connection breaks: outcomes are values, since
+        one bad item must not end the batch.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections; never raises."""
+
+
+class ChannelAdapter(ABC):
+    """One provider on one channel. Holds credentials and knows no database. Safe to share between threads."""
+
+    provider: ClassVar[str]
+    limits: ClassVar[Limits]
+    on_unknown: ClassVar[OnUnknown]
+    reports_delivery: ClassVar[bool]
+    """Whether receipts come back; without them SENT is the last thing known."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    @classmethod
+    @abstractmethod
+    def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
+        """Build the adapter from its settings.
+
+        Raises:
+            ProviderMissing: a setting is missing or malformed.
+        """
+
+    @abstractmethod
+    def open(self) -> Session:
+        """Give a new session; connections are made when the first message needs them."""
+
+    def verify_callback(self, callback: Callback) -> None:
+        """Refuse a callback that the provider did not sign.
+
+        Raises:
+            CallbackRejected: the signature is missing, wrong or too old.
+        """
+        raise CallbackRejected(f"{self.provider} sends no callbacks")
+
+    def parse_callback(self, callback: Callback) -> list[Receipt]:
+        """Read the receipts of a verified callback."""
+        return []
+
+    def probe(self) -> Health:
+        """Ask the provider cheaply whether it works; never raises."""
+        return Health(ok=True)

@@ -1,0 +1,197 @@
+"""The words that channels and their callers share: plain values, no behaviour of a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Channel(StrEnum):
+    """A way to reach a recipient."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    WHATSAPP = "whatsapp"
+    PUSH = "push"
+    TELEGRAM = "telegram"
+    ONSITE = "onsite"
+    WEBHOOK = "webhook"
+    DIRECT = "direct"
+
+
+class OnUnknown(StrEnum):
+    """What to do when nobody can tell whether the provider took a message."""
+
+    REPEAT = "repeat"
+    """Send it again: a second copy is harmless, or carries the same marker."""
+    HOLD = "hold"
+    """Wait for a receipt until a deadline, then fail."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What an adapter can carry at once."""
+
+    batch: int
+    """Messages claimed together: about two seconds of work."""
+    group: int
+    """Messages handed over under one mark: what is in doubt after a crash, twice at most."""
+    concurrency: int = 1
+    """Calls to the provider that are under way at one time within a session."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """A file that travels with a message; `content_id` makes it an inline image."""
+
+    filename: str
+    content: bytes = field(repr=False)
+    content_type: str
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedContent:
+    """What every message of a batch has in common. Its `key` is stable, so a session may keep what it built."""
+
+    key: UUID
+    sender: str | None = None
+    reply_to: str | None = None
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboundMessage:
+    """One rendered message on its way to one recipient."""
+
+    id: UUID
+    workspace_id: UUID
+    channel: Channel
+    address: str
+    name: str = ""
+    subject: str = ""
+    html: str = field(default="", repr=False)
+    """The HTML body, or empty."""
+    text: str = field(default="", repr=False)
+    """The plain-text body, or empty."""
+    shared: SharedContent
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    """Tries at the provider, this one included; starts at 1."""
+
+
+class ReceiptKind(StrEnum):
+    """What a provider says happened after it took a message."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    FAILED = "failed"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """A provider's delivery report, normalised.
+
+    One of `message_id` and `provider_message_id` is set. `key` tells reports apart: the same key twice is
+    the same report.
+    """
+
+    kind: ReceiptKind
+    key: str
+    message_id: UUID | None = None
+    provider_message_id: str | None = None
+    code: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    after: float = 0.0
+    """Seconds from now at which the report is due; only a simulated provider sets it."""
+
+
+# Outcomes name the consequence of one attempt. `code` is lower case, `detail` is for a person.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The provider took the message."""
+
+    provider_message_id: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    receipts: tuple[Receipt, ...] = ()
+    """Reports that a simulated provider will send."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transient:
+    """It failed for now; trying again may help. Costs the attempt."""
+
+    code: str
+    detail: str = ""
+    retry_after: float | None = None
+    """Seconds that the provider asks for, if it does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Throttled:
+    """The provider asks to wait, or the message was never begun. Costs no attempt."""
+
+    wait: float
+    """Seconds."""
+    code: str = "throttled"
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permanent:
+    """It will never work."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotConfigured:
+    """The channel has no working provider: credentials missing or refused. Ends the message."""
+
+    code: str = "provider_not_configured"
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ambiguous:
+    """Nobody can tell whether the provider took it."""
+
+    code: str = "outcome_unknown"
+    detail: str = ""
+    receipts: tuple[Receipt, ...] = ()
+
+
+Outcome = Accepted | Transient | Throttled | Permanent | NotConfigured | Ambiguous
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callback:
+    """A request that a provider made to us."""
+
+    method: str
+    url: str
+    """The public URL that the provider called."""
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """What a cheap probe of a provider found."""
+
+    ok: bool
+    detail: str = ""
