@@ -1,0 +1,220 @@
+"""Every setting; the environment is read here and nowhere else. docs/configuration.md describes each variable."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.environment import Environment
+from config.logging import configure, logging_config
+
+env = Environment()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PROCESS = env.text("DISPATCH_PROCESS", "")
+"""The name of this process in `config.stack.processes`; empty for commands and tests."""
+HOME = Path(env.text("DISPATCH_HOME", str(BASE_DIR / "var")))
+PRODUCTION = env.choice("DISPATCH_ENV", ("local", "production"), "local") == "production"
+DEBUG = False
+
+# Secrets and hosts: made by `./dispatch up` in local mode, required in production.
+
+_LOCAL_KEY = "local-only-key-of-a-process-that-was-not-started-by-dispatch-up"
+SECRET_KEY = env.secret("SECRET_KEY", _LOCAL_KEY, required=PRODUCTION)
+SECRET_KEY_IS_DEFAULT = SECRET_KEY == _LOCAL_KEY
+
+
+def _keys(value: str) -> dict[str, bytes]:
+    """Read `id:base64 of 32 bytes`, comma separated; the first one encrypts."""
+    keys: dict[str, bytes] = {}
+    for part in filter(None, (item.strip() for item in value.split(","))):
+        name, _, encoded = part.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if not name or len(key) != 32:
+            raise ImproperlyConfigured("DISPATCH_KEYS: each key is written id:base64 of 32 bytes")
+        keys[name] = key
+    return keys
+
+
+DISPATCH_KEYS = _keys(env.secret("DISPATCH_KEYS", "", required=PRODUCTION))
+PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], required=PRODUCTION)
+if PRODUCTION and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS: name the hosts; * is refused in production")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+if PRODUCTION:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_PROXY", False) else None
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+
+# Applications
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "messaging",
+    "analytics",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(HOME / "static")))
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+AUTH_USER_MODEL = "messaging.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/admin/login/"
+
+# Postgres is the truth. Only the API keeps a pool; elsewhere each thread keeps its own connection.
+
+API_THREADS = env.integer("API_THREADS", 16)
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured("DATABASE_URL: only postgresql:// is supported")
+    options: dict[str, Any] = {"connect_timeout": 5, "application_name": f"dispatch-{PROCESS or 'command'}"}
+    guards = ["-c idle_in_transaction_session_timeout=10s"]
+    if PROCESS == "api":
+        guards += ["-c statement_timeout=20s", "-c lock_timeout=5s"]
+        options["pool"] = {"min_size": 2, "max_size": API_THREADS, "timeout": 3, "max_lifetime": 1800}
+    elif PROCESS:
+        # Workers join a handful of known rows to large tables: only the index is ever the right way.
+        guards += ["-c statement_timeout=60s", "-c enable_hashjoin=off", "-c enable_mergejoin=off"]
+    options["options"] = " ".join(guards)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "dispatch",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 0 if PROCESS == "api" else 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+DATABASE_URL = env.text("DATABASE_URL", "postgresql://dispatch@127.0.0.1:5432/dispatch")
+DATABASES = {"default": _database(DATABASE_URL)}
+
+# Valkey or Redis; the broker may be another server.
+
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+BROKER_URL = env.text("BROKER_URL", REDIS_URL)
+
+# The API
+
+MAX_BODY_BYTES = env.integer("MAX_BODY_MB", 32) * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 7)),
+    "ALGORITHM": "HS256",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Dispatch",
+    "DESCRIPTION": "Send messages on eight channels and follow each of them.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# Delivery
+
+LEASE_SECONDS = 6.0
+RENEW_SECONDS = 2.0
+MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3)
+BACKOFF_SECONDS = float(env.integer("BACKOFF_SECONDS", 5))
+BACKOFF_LIMIT_SECONDS = float(env.integer("BACKOFF_LIMIT_SECONDS", 900))
+UNKNOWN_SECONDS = float(env.integer("UNKNOWN_SECONDS", 3600))
+SANDBOX_BACKOFF_SECONDS = 1.0
+SANDBOX_UNKNOWN_SECONDS = 10.0
+PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
+IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
+
+# Channels: providers in order of preference. In local mode a channel without one uses the sandbox.
+
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Dispatch <dispatch@localhost.localdomain>")
+SANDBOX = not PRODUCTION
+
+
+def _channels() -> dict[str, list[dict[str, Any]]]:
+    channels: dict[str, list[dict[str, Any]]] = {
+        "email": [
+            {
+                "adapter": "smtp",
+                "url": url,
+                "default_from": DEFAULT_FROM_EMAIL,
+                "timeout": PROVIDER_DEADLINE_SECONDS,
+            }
+            for url in env.words("EMAIL_URL", [])
+        ]
+    }
+    for name in ("email", "sms", "whatsapp", "push", "telegram", "onsite", "webhook", "direct"):
+        if not channels.get(name) and SANDBOX:
+            channels[name] = [{"adapter": "sandbox"}]
+    return channels
+
+
+CHANNELS = _channels()
+
+LOGGING_CONFIG = None
+LOGGING = logging_config(process=PROCESS, level=env.text("LOG_LEVEL", "INFO"))
+SILENCED_SYSTEM_CHECKS: list[str] = []
+FLOWER_PASSWORD = env.text("FLOWER_PASSWORD", "")
+configure(LOGGING)

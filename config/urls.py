@@ -1,0 +1,7 @@
+"""Every path that the API process serves."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,238 @@
+"""Messages, what they carry, and what happened to them.
+
+`messaging_message` and `messaging_messageevent` are partitioned by month on the message's key, so nothing has a
+foreign key constraint that points at them, and their tables are made by SQL in the migrations. Every column that
+an accept leaves out has a default in the database.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from channels_app.types import Channel
+from messaging.models.keys import uuid7
+from messaging.models.tenancy import User, Workspace
+from messaging.state import Cause, Priority, Status
+
+CHANNELS = [(channel.value, channel.value) for channel in Channel]
+STATUSES = [(status.value, status.value) for status in Status]
+PRIORITIES = [(priority.value, priority.word) for priority in Priority]
+CAUSES = [(cause.value, cause.value) for cause in Cause]
+UNKNOWNS = [("resend", "resend"), ("fail", "fail")]
+
+
+class Content(models.Model):
+    """What the messages of one accept share; never changed once written."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    subject = models.TextField(db_default="")
+    body = models.TextField(db_default="")
+    text = models.TextField(db_default="")
+    sender = models.TextField(db_default="")
+    reply_to = models.TextField(db_default="")
+    cc = ArrayField(models.TextField(), db_default=[])
+    bcc = ArrayField(models.TextField(), db_default=[])
+    headers = models.JSONField(db_default={})
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+
+class Attachment(models.Model):
+    """A file of a Content, kept apart so that reading a Content does not read its files."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    content = models.ForeignKey(Content, on_delete=models.CASCADE, related_name="attachments")
+    filename = models.TextField()
+    content_type = models.TextField()
+    inline_id = models.TextField(db_default="")
+    size = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        ordering = ["id"]
+
+
+class Batch(models.Model):
+    """One accept of many messages."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    accepted = models.PositiveIntegerField()
+    rejected = models.PositiveIntegerField(db_default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+
+class Message(models.Model):
+    """One dispatch to one recipient by one channel."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    content = models.ForeignKey(
+        Content, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    batch = models.ForeignKey(
+        Batch, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
+    )
+    author = models.ForeignKey(
+        User, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
+    )
+    claim_id = models.UUIDField(null=True)
+    channel = models.CharField(max_length=10, choices=CHANNELS)
+    priority = models.SmallIntegerField(choices=PRIORITIES, db_default=Priority.NORMAL.value)
+    status = models.CharField(max_length=12, choices=STATUSES)
+    recipient = models.TextField()
+    name = models.TextField(db_default="")
+    subject = models.TextField(db_default="")
+    data = models.JSONField(null=True)
+    metadata = models.JSONField(db_default={})
+    category = models.TextField(db_default="transactional")
+    action_type = models.TextField(db_default="custom")
+    language = models.TextField(db_default="en")
+    test = models.BooleanField(db_default=False)
+    on_unknown = models.CharField(max_length=6, choices=UNKNOWNS, db_default="")
+    attempts = models.SmallIntegerField(db_default=0)
+    max_attempts = models.SmallIntegerField(db_default=3)
+    throttles = models.SmallIntegerField(db_default=0)
+    provider = models.TextField(db_default="")
+    provider_message_id = models.TextField(db_default="")
+    error_code = models.TextField(db_default="")
+    error_detail = models.TextField(db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+    scheduled_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField(null=True)
+    sending_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)
+    clicked_at = models.DateTimeField(null=True)
+    bounced_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    unsubscribed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+    complained_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="message_workspace"),
+            models.Index(fields=["workspace", "status", "id"], name="message_status"),
+            models.Index(fields=["workspace", "channel", "id"], name="message_channel"),
+            models.Index(fields=["workspace", "recipient", "id"], name="message_recipient"),
+            models.Index(fields=["batch", "id"], name="message_batch", condition=models.Q(batch__isnull=False)),
+            models.Index(
+                fields=["provider_message_id"],
+                name="message_provider_id",
+                condition=~models.Q(provider_message_id=""),
+            ),
+            models.Index(
+                fields=["channel", "priority", "workspace", "next_attempt_at", "id"],
+                name="message_queue",
+                condition=models.Q(status="QUEUED"),
+            ),
+            models.Index(
+                fields=["next_attempt_at"], name="message_scheduled", condition=models.Q(status="SCHEDULED")
+            ),
+            models.Index(
+                fields=["next_attempt_at"],
+                name="message_unknown",
+                condition=models.Q(status="SENDING", claim_id__isnull=True),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="message_expiry",
+                condition=models.Q(status__in=["QUEUED", "SCHEDULED"], expires_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.id}"
+
+
+class MessageEvent(models.Model):
+    """A timestamped fact about a message; the state entered, in lower case, or a fact that moved nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(
+        Message, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
+    )
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    type = models.TextField()
+    status = models.CharField(max_length=12, choices=STATUSES, db_default="")
+    at = models.DateTimeField(db_default=Now())
+    cause = models.CharField(max_length=8, choices=CAUSES)
+    attempt = models.SmallIntegerField(db_default=0)
+    provider = models.TextField(db_default="")
+    detail = models.JSONField(db_default={})
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.type} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Claim(models.Model):
+    """A worker's lease on some messages of one lane; its key is the token that every write needs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    worker = models.TextField()
+    channel = models.CharField(max_length=10, choices=CHANNELS)
+    priority = models.SmallIntegerField(choices=PRIORITIES)
+    ids = ArrayField(models.UUIDField())
+    handed_over = models.IntegerField()
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="claim_expiry")]
+
+
+class ReceiptRecord(models.Model):
+    """A provider's report as it came, and what became of it."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        """Not due yet, or its message is not known or not ready yet."""
+        APPLIED = "applied"
+        LATE = "late"
+        UNMATCHED = "unmatched"
+        """No message was found for it within a day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    provider = models.TextField()
+    key = models.TextField()
+    message_id = models.UUIDField(null=True)
+    provider_message_id = models.TextField(db_default="")
+    kind = models.TextField()
+    code = models.TextField(db_default="")
+    detail = models.JSONField(db_default={})
+    state = models.CharField(max_length=9, choices=State.choices, db_default="pending")
+    due_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "key"], name="receipt_once")]
+        indexes = [models.Index(fields=["due_at"], name="receipt_due", condition=models.Q(state="pending"))]
+
+
+class IdempotencyRecord(models.Model):
+    """The answer that was given under an Idempotency-Key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    key = models.TextField()
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.SmallIntegerField()
+    body = models.BinaryField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "key"], name="idempotency_once")]
+        indexes = [models.Index(fields=["expires_at"], name="idempotency_expiry")]
