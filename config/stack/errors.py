@@ -1,7 +1,7 @@
 """The errors of the embedded servers and the supervisor.
 
-    StackError      the command cannot go on; its text is the line a person reads
-    └── Held        somebody else holds the lock of a home or a data directory
+StackError      the command cannot go on; its text is the line a person reads
+└── Held        somebody else holds the lock of a home or a data directory
 """
 
 

@@ -54,7 +54,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=settle,  # noqa: PLW1509 - the caller has one thread
+            preexec_fn=settle,
             pass_fds=tuple(keep),
             user=account.uid if account else None,
             group=account.gid if account else None,
