@@ -10,8 +10,9 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.stack.processes import POOLS  # noqa: E402
-from workers.schedule import SCHEDULE  # noqa: E402
+from workers.schedule import SCHEDULE
+
+from config.stack.processes import POOLS
 
 app = Celery("dispatch")
 app.conf.update(

@@ -6,10 +6,10 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.utils.timezone
-import messaging.models.keys
 from django.conf import settings
 from django.db import migrations, models
 
+import messaging.models.keys
 
 MESSAGES = """
 CREATE TABLE messaging_message (

@@ -1,0 +1,371 @@
+"""The only writer of a message's status: guarded, set-wise changes, each with its event in the same statement.
+
+A move that the state table does not allow, or whose claim is not held any more, changes nothing; the caller learns
+which messages moved. Times come from the database's clock. Whoever may meet another writer locks the rows first,
+in key order, so that an event is stamped after the change that it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from messaging.models.keys import uuid7
+from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewMessage:
+    """A message about to be accepted; `data` and `metadata` are JSON text."""
+
+    id: UUID
+    workspace_id: UUID
+    content_id: UUID
+    batch_id: UUID | None
+    author_id: UUID | None
+    channel: str
+    priority: Priority
+    recipient: str
+    name: str
+    subject: str
+    data: str | None
+    metadata: str
+    category: str
+    action_type: str
+    language: str
+    test: bool
+    on_unknown: str
+    max_attempts: int
+    scheduled_at: datetime | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """One message's change. Without `to` it is a fact that moves nothing."""
+
+    id: UUID
+    to: Status | None = None
+    type: str = ""
+    """The event's type; the state entered where it is left out."""
+    due: float | None = None
+    """Seconds from now until the message is due again."""
+    refund: bool = False
+    """The attempt was not made and is given back."""
+    throttled: bool = False
+    provider: str = ""
+    provider_message_id: str = ""
+    code: str = ""
+    error: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """What a worker needs to know of a message that it holds."""
+
+    id: UUID
+    workspace_id: UUID
+    content_id: UUID
+    recipient: str
+    name: str
+    subject: str
+    data: dict[str, Any] | None
+    metadata: dict[str, Any]
+    test: bool
+    attempts: int
+    max_attempts: int
+    throttles: int
+    on_unknown: str
+
+
+_COLUMNS = (
+    "id, workspace_id, content_id, batch_id, author_id, channel, priority, recipient, name, subject, data, metadata, "
+    "category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, "
+    "status, created_at, queued_at, next_attempt_at"
+)
+
+
+def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
+    """Write new messages and their first events. Runs inside the caller's transaction.
+
+    A message with `scheduled_at` waits SCHEDULED, any other is QUEUED and due at once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        now: datetime = cursor.fetchone()[0]
+        with cursor.copy(f"COPY messaging_message ({_COLUMNS}) FROM STDIN") as copy:
+            for m in messages:
+                waits = m.scheduled_at is not None
+                copy.write_row((
+                    m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.channel, m.priority.value,
+                    m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type, m.language,
+                    m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at,
+                    "SCHEDULED" if waits else "QUEUED", now, None if waits else now, m.scheduled_at if waits else now,
+                ))  # fmt: skip
+        with cursor.copy(
+            "COPY messaging_messageevent (id, message_id, workspace_id, type, status, at, cause) FROM STDIN"
+        ) as copy:
+            for m in messages:
+                status = Status.QUEUED if m.scheduled_at is None else Status.SCHEDULED
+                copy.write_row((uuid7(), m.id, m.workspace_id, status.event, status.value, now, cause.value))
+
+
+_CLAIM = """
+WITH wanted AS (
+    SELECT * FROM unnest(%(workspaces)s::uuid[], %(shares)s::int[]) WITH ORDINALITY AS w(workspace_id, share, turn)
+), picked AS MATERIALIZED (
+    SELECT m.id, m.test, w.turn, m.next_attempt_at
+      FROM wanted w CROSS JOIN LATERAL (
+        SELECT id, test, next_attempt_at FROM messaging_message
+         WHERE channel = %(channel)s AND priority = %(priority)s AND workspace_id = w.workspace_id
+           AND status = 'QUEUED' AND next_attempt_at <= now() AND (expires_at IS NULL OR expires_at > now())
+         ORDER BY next_attempt_at, id LIMIT w.share FOR UPDATE SKIP LOCKED) m
+), ranked AS (
+    SELECT id, test, turn, row_number() OVER (PARTITION BY turn ORDER BY next_attempt_at, id) AS place FROM picked
+), numbered AS (
+    SELECT id, row_number() OVER (ORDER BY test, place, turn) AS n FROM ranked
+), claim AS (
+    INSERT INTO messaging_claim (id, worker, channel, priority, ids, handed_over, expires_at)
+    SELECT %(claim)s, %(worker)s, %(channel)s, %(priority)s, array_agg(id ORDER BY n),
+           LEAST(%(group)s, count(*)), clock_timestamp() + %(lease)s * interval '1 second'
+      FROM numbered HAVING count(*) > 0
+), moved AS (
+    UPDATE messaging_message m
+       SET status = 'SENDING', claim_id = %(claim)s, attempts = m.attempts + 1, sending_at = now(),
+           next_attempt_at = NULL
+      FROM numbered WHERE m.id = numbered.id
+ RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown
+), events AS (
+    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
+    SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
+)
+SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
+       throttles, on_unknown
+  FROM moved ORDER BY n
+"""
+
+
+def claim_many(
+    *,
+    claim_id: UUID,
+    worker: str,
+    channel: str,
+    priority: Priority,
+    shares: Mapping[UUID, int],
+    group: int,
+    lease: float,
+) -> list[Claimed]:
+    """Take the oldest due messages of a lane, each workspace up to its share, under a new claim.
+
+    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event. Messages come in the
+    order in which they are to be handed over, those of the sandbox last.
+    """
+    events = [uuid7() for _ in range(sum(shares.values()))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {
+                "workspaces": list(shares),
+                "shares": list(shares.values()),
+                "channel": channel,
+                "priority": priority.value,
+                "claim": claim_id,
+                "worker": worker,
+                "group": group,
+                "lease": lease,
+                "events": events,
+            },
+        )
+        names = [column.name for column in cursor.description]
+        return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
+
+
+def _parsed(row: Sequence[Any]) -> list[Any]:
+    """The row with its JSON columns read; Django's cursors hand JSON out as text."""
+    values = list(row)
+    for place in (6, 7):
+        if isinstance(values[place], str):
+            values[place] = msgspec.json.decode(values[place])
+    return values
+
+
+def _legal(moves: Mapping[Status, Iterable[Status]]) -> str:
+    pairs = ", ".join(f"('{source}', '{to}')" for source, targets in moves.items() for to in sorted(targets))
+    return f'(m.status, v."to") IN ({pairs})'
+
+
+def _stamps() -> str:
+    """The SET clauses of all timestamp columns: the state entered, and those that it implies."""
+    clauses = []
+    for status in Status:
+        if status.stamp is None:
+            continue
+        implied_by = [f"'{to}'" for to, passed in IMPLIED.items() if status in passed]
+        implied = (
+            f'WHEN v."to" IN ({", ".join(implied_by)}) AND m.{status.stamp} IS NULL THEN s.at' if implied_by else ""
+        )
+        clauses.append(
+            f"{status.stamp} = CASE WHEN v.\"to\" = '{status}' THEN s.at {implied} ELSE m.{status.stamp} END"
+        )
+    return ",\n           ".join(clauses)
+
+
+_ADVANCE = f"""
+WITH v AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb) AS v(
+        id uuid, event uuid, "to" text, type text, due float8, refund int, throttled int, provider text,
+        provider_message_id text, code text, error text, detail jsonb)
+), s AS MATERIALIZED (SELECT clock_timestamp() AS at), held AS (%(held)s),
+moved AS (
+    UPDATE messaging_message m
+       SET status = COALESCE(v."to", m.status),
+           claim_id = CASE WHEN v."to" IS NULL AND v.due IS NULL THEN m.claim_id END,
+           next_attempt_at = CASE WHEN v.due IS NOT NULL THEN s.at + v.due * interval '1 second'
+                                  WHEN v."to" = 'QUEUED' THEN s.at
+                                  WHEN v."to" IS NULL THEN m.next_attempt_at END,
+           attempts = m.attempts - v.refund,
+           throttles = m.throttles + v.throttled,
+           provider = COALESCE(NULLIF(v.provider, ''), m.provider),
+           provider_message_id = COALESCE(NULLIF(v.provider_message_id, ''), m.provider_message_id),
+           error_code = CASE WHEN v."to" IS NULL AND v.code = '' THEN m.error_code ELSE v.code END,
+           error_detail = CASE WHEN v."to" IS NULL AND v.code = '' THEN m.error_detail ELSE v.error END,
+           complained_at = CASE WHEN v.type = 'complained' THEN COALESCE(m.complained_at, s.at)
+                                ELSE m.complained_at END,
+           {_stamps()}
+      FROM v, s
+     WHERE m.id = v.id AND m.id BETWEEN %(low)s AND %(high)s AND %(guard)s
+ RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, v.provider,
+           v.code, v.error, v.detail
+), events AS (
+    INSERT INTO messaging_messageevent
+           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, detail)
+    SELECT event, id, workspace_id, type, status, at, %(cause)s, attempt, provider,
+           detail || CASE WHEN code = '' THEN '{{}}'::jsonb ELSE jsonb_build_object('code', code, 'error', error) END
+      FROM moved
+)
+SELECT id FROM moved
+"""
+
+_HELD = """
+    UPDATE messaging_claim SET handed_over = GREATEST(handed_over, %(mark)s)
+     WHERE id = %(claim)s AND expires_at > clock_timestamp() RETURNING id
+"""
+_MAY = f'(v."to" IS NULL OR {_legal(MOVES)})'
+_UNDER_CLAIM = f"m.claim_id = (SELECT id FROM held) AND m.status = 'SENDING' AND {_MAY}"
+_FREELY = f"m.claim_id IS NULL AND {_MAY}"
+
+_FLUSH = _ADVANCE.replace("%(held)s", _HELD).replace("%(guard)s", _UNDER_CLAIM)
+_MOVE = _ADVANCE.replace("%(held)s", "SELECT NULL::uuid AS id").replace("%(guard)s", _FREELY)
+_RETURN = _ADVANCE.replace("%(held)s", "SELECT %(claim)s::uuid AS id").replace("%(guard)s", _UNDER_CLAIM)
+
+
+def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID]:
+    rows = [
+        {
+            "id": move.id,
+            "event": uuid7(),
+            "to": move.to,
+            "type": move.type or (move.to.event if move.to else ""),
+            "due": move.due,
+            "refund": int(move.refund),
+            "throttled": int(move.throttled),
+            "provider": move.provider,
+            "provider_message_id": move.provider_message_id,
+            "code": move.code,
+            "error": move.error,
+            "detail": move.detail,
+        }
+        for move in moves
+    ]
+    ids = [move.id for move in moves]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"moves": msgspec.json.encode(rows).decode(), "low": min(ids), "high": max(ids), **params})
+        return {row[0] for row in cursor.fetchall()}
+
+
+def flush_many(moves: Sequence[Move], *, claim_id: UUID, mark: int) -> set[UUID]:
+    """Record what became of messages under a claim, and move its hand-over mark on, in one statement.
+
+    Nothing is written unless the lease lives. Gives the messages that moved.
+    """
+    return _run(_FLUSH, moves, claim=claim_id, mark=mark, cause=Cause.WORKER.value)
+
+
+def mark_handed_over(*, claim_id: UUID, mark: int) -> bool:
+    """Move the hand-over mark on without an outcome; false where the lease has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, {"claim": claim_id, "mark": mark})
+        return cursor.fetchone() is not None
+
+
+def return_many(moves: Sequence[Move], *, claim_id: UUID) -> set[UUID]:
+    """Move messages of an expired claim; the caller has locked and deletes the claim in the same transaction."""
+    return _run(_RETURN, moves, claim=claim_id, cause=Cause.SWEEPER.value) if moves else set()
+
+
+def advance_many(moves: Sequence[Move], *, cause: Cause) -> set[UUID]:
+    """Move messages that no worker holds. Gives those that moved; the others were not in a state that allows it."""
+    if not moves:
+        return set()
+    with transaction.atomic():
+        lock([move.id for move in moves])
+        return _run(_MOVE, moves, cause=cause.value)
+
+
+def lock(ids: Sequence[UUID], *, skip_locked: bool = False) -> list[UUID]:
+    """Lock messages in key order until the transaction ends; give those that were locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM messaging_message WHERE id = ANY(%s) AND id BETWEEN %s AND %s ORDER BY id FOR UPDATE"
+            + (" SKIP LOCKED" if skip_locked else ""),
+            [list(ids), min(ids), max(ids)],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+_RETRY = f"""
+WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::text AS "to"), moved AS (
+    UPDATE messaging_message m
+       SET status = 'QUEUED', queued_at = s.at, next_attempt_at = s.at, max_attempts = m.attempts + %(budget)s,
+           throttles = 0, error_code = '', error_detail = '', provider = '', provider_message_id = '',
+           expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END,
+           {", ".join(f"{status.stamp} = NULL" for status in LATER)}
+      FROM s, v WHERE m.id = ANY(%(ids)s) AND m.id BETWEEN %(low)s AND %(high)s AND {_legal(RETRIES)}
+ RETURNING m.id, m.workspace_id, m.attempts, s.at
+), events AS (
+    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt, detail)
+    SELECT e.event, moved.id, workspace_id, 'queued', 'QUEUED', at, %(cause)s, attempts, '{{"retry": true}}'
+      FROM moved JOIN unnest(%(ids)s::uuid[], %(events)s::uuid[]) AS e(id, event) ON e.id = moved.id
+)
+SELECT id FROM moved
+"""
+
+
+def retry_many(ids: Sequence[UUID], *, budget: int, cause: Cause) -> set[UUID]:
+    """Queue FAILED and BOUNCED messages again at a person's wish, with `budget` further attempts.
+
+    Clears the error and the timestamps of later states; events keep them. Gives the messages that moved.
+    """
+    with transaction.atomic():
+        lock(ids)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _RETRY,
+                {
+                    "ids": list(ids),
+                    "low": min(ids),
+                    "high": max(ids),
+                    "budget": budget,
+                    "cause": cause.value,
+                    "events": [uuid7() for _ in ids],
+                },
+            )
+            return {row[0] for row in cursor.fetchall()}
