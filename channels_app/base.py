@@ -8,16 +8,14 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from channels_app.errors import CallbackRejected
-from channels_app.types import Callback, Channel, Health, Limits, OnUnknown, Outcome, OutboundMessage, Receipt
+from channels_app.types import Callback, Channel, Health, Limits, OnUnknown, OutboundMessage, Outcome, Receipt
 
 
 class Session(ABC):
     """Connections to a provider that a worker keeps open across batches. Used by one thread at a time."""
 
     @abstractmethod
-    def deliver(
-        self, batch: Iterator[OutboundMessage], may_send: Callable[[], bool]
-    ) -> Iterator[tuple[UUID, Outcome]]:
+    def deliver(self, batch: Iterator[OutboundMessage], may_send: Callable[[], bool]) -> Iterator[tuple[UUID, Outcome]]:
         """Send what `batch` yields and yield each message's outcome as soon as it is known.
 
         Drawing from `batch` waits until the message's hand-over group is marked, and ends when the lease does;
@@ -35,7 +33,8 @@ class Session(ABC):
 class ChannelAdapter(ABC):
     """One provider on one channel. Holds credentials and knows no database. Safe to share between threads."""
 
-    provider: ClassVar[str]
+    provider: str
+    """Name of the provider. The registry numbers the second and further ones of a name: smtp, smtp-2."""
     limits: ClassVar[Limits]
     on_unknown: ClassVar[OnUnknown]
     reports_delivery: ClassVar[bool]

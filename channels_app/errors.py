@@ -1,10 +1,10 @@
 """What a channel can refuse.
 
-    ChannelError
-    ├── InvalidAddress      the recipient cannot be reached by this channel
-    ├── InvalidMessage      the message holds something that this channel does not carry
-    ├── ProviderMissing     the channel has no provider, or its settings are wrong
-    └── CallbackRejected    a request that claims to come from the provider does not
+ChannelError
+├── InvalidAddress      the recipient cannot be reached by this channel
+├── InvalidMessage      the message holds something that this channel does not carry
+├── ProviderMissing     the channel has no provider, or its settings are wrong
+└── CallbackRejected    a request that claims to come from the provider does not
 """
 
 from __future__ import annotations

@@ -82,8 +82,12 @@ class OutboundMessage:
     """The plain-text body, or empty."""
     shared: SharedContent
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """E-mail headers of this recipient alone, such as List-Unsubscribe; they win over the shared ones."""
     attempt: int = 1
     """Tries at the provider, this one included; starts at 1."""
+    throttles: int = 0
+    """Times that a provider asked to wait with this message; being throttled costs no attempt."""
 
 
 class ReceiptKind(StrEnum):

@@ -1,0 +1,257 @@
+"""One SMTP connection: commands out, replies in, under one deadline and a cap on what the server may say.
+
+smtplib bounds a single read, not a conversation: a server that drips, or whose reply never ends, holds it for good.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+REPLY_LIMIT: Final = 64 * 1024
+"""Bytes in one reply; what goes on longer is nonsense."""
+DETAIL_LIMIT: Final = 500
+"""Characters of a server's words that are kept."""
+
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufffd]+")
+_ESCAPE_CODES: Final = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[@-Z\\\\-_])")
+_REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)\Z", re.DOTALL)
+_QUALIFIED: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
+
+
+class Lost(Exception):
+    """The connection is of no more use; `code` says why."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's answer to one command."""
+
+    code: int
+    raw: tuple[bytes, ...]
+    """The text of each line, as it came."""
+
+    @property
+    def text(self) -> str:
+        """Give the server's words, fit to show."""
+        return cleaned(b"\n".join(self.raw))
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the command was carried out."""
+        return 200 <= self.code < 300
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
+
+class Wire:
+    """A socket that speaks in lines. Every call ends by the deadline set last."""
+
+    def __init__(self, host: str, port: int, deadline: float) -> None:
+        self.deadline = deadline
+        self._host = host
+        self._buffer = bytearray()
+        self._socket = _dial(host, port, deadline)
+        self._closed = False
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Begin TLS. What was read before is dropped: it came from whoever sat on the line (CVE-2011-0411).
+
+        Raises:
+            Lost: the server's certificate or its TLS is refused.
+        """
+        self._buffer.clear()
+        try:
+            self._socket.settimeout(self._left())
+            self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
+        except ssl.SSLCertVerificationError as error:
+            raise Lost("tls_certificate_refused", error.verify_message) from error
+        except OSError as error:
+            raise Lost("tls_failed", str(error)) from error
+
+    def send(self, data: bytes) -> None:
+        """Send all of it. An error means that the last byte did not leave.
+
+        Raises:
+            Lost: the connection broke, or the deadline passed.
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                self._socket.settimeout(self._left())
+                view = view[self._socket.send(view) :]
+        except TimeoutError as error:
+            raise Lost("timeout") from error
+        except OSError as error:
+            raise Lost("connection_lost", str(error)) from error
+
+    def reply(self) -> Reply:
+        """Read one reply, of one or several lines.
+
+        Raises:
+            Lost: the connection broke, the deadline passed, or the server talks nonsense.
+        """
+        texts: list[bytes] = []
+        size = 0
+        while True:
+            line = self._line()
+            size += len(line)
+            found = _REPLY_LINE.match(line)
+            if found is None or size > REPLY_LIMIT:
+                raise Lost("protocol_error", f"the server answered {cleaned(line)[:60]!r}")
+            texts.append(found[3])
+            if found[2] != b"-":
+                return Reply(int(found[1]), tuple(texts))
+
+    def ask(self, command: str) -> Reply:
+        """Send one command and read its reply.
+
+        Raises:
+            Lost: the connection broke, the deadline passed, or the server talks nonsense.
+        """
+        self.send(f"{command}\r\n".encode())
+        return self.reply()
+
+    def ask_each(self, commands: Iterable[str], *, at_once: bool) -> Iterator[Reply]:
+        """Send commands and yield their replies: all at once where the server allows, else each after the other.
+
+        Raises:
+            Lost: the connection broke, the deadline passed, or the server talks nonsense.
+        """
+        if not at_once:
+            for command in commands:
+                yield self.ask(command)
+            return
+        sent = list(commands)
+        self.send("".join(f"{command}\r\n" for command in sent).encode())
+        for _ in sent:
+            yield self.reply()
+
+    def is_quiet(self) -> bool:
+        """Tell whether the server has said nothing unasked: a farewell or the end of the stream."""
+        if self._closed or self._buffer:
+            return False
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
+        return not self._poll.poll(0)
+
+    def own_name(self) -> str:
+        """Give the name to greet with: the host's if it is qualified, else the address literal of RFC 5321, 4.1.3."""
+        name = socket.gethostname()
+        if _QUALIFIED.match(name):
+            return name
+        address: str = self._socket.getsockname()[0]
+        return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
+
+    def close(self) -> None:
+        """Close the socket; never raises."""
+        self._closed = True
+        try:
+            self._socket.close()
+        except OSError:
+            return
+
+    def _line(self) -> bytes:
+        end = self._buffer.find(b"\n")
+        while end < 0:
+            known = len(self._buffer)
+            if known > REPLY_LIMIT:
+                raise Lost("protocol_error", "the server sends a line without end")
+            self._buffer += self._received()
+            end = self._buffer.find(b"\n", known)
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line.removesuffix(b"\r")
+
+    def _received(self) -> bytes:
+        try:
+            self._socket.settimeout(self._left())
+            received = self._socket.recv(16 * 1024)
+        except TimeoutError as error:
+            raise Lost("timeout") from error
+        except OSError as error:
+            raise Lost("connection_lost", str(error)) from error
+        if not received:
+            raise Lost("connection_lost", "the server closed the connection")
+        return received
+
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def cleaned(words: bytes) -> str:
+    """Make a server's words fit to show: no escape or control codes, and not too long."""
+    text = _ESCAPE_CODES.sub("", words[: DETAIL_LIMIT * 8].decode("utf-8", "replace"))
+    return _CONTROLS.sub(" ", text).strip()[:DETAIL_LIMIT]
+
+
+def _dial(host: str, port: int, deadline: float) -> socket.socket:
+    failure = Lost("connection_failed", "the name has no address")
+    for family, kind, protocol, _, address in _looked_up(host, port, deadline):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Lost("connect_timeout")
+        dialled = socket.socket(family, kind, protocol)
+        try:
+            dialled.settimeout(left)
+            dialled.connect(address)
+            _tune(dialled, deadline - time.monotonic())
+        except TimeoutError:
+            dialled.close()
+            failure = Lost("connect_timeout")
+        except OSError as error:
+            dialled.close()
+            failure = Lost("connection_failed", error.strerror or str(error))
+        else:
+            return dialled
+    raise failure
+
+
+def _tune(dialled: socket.socket, seconds: float) -> None:
+    """Send small lines at once, and notice a peer that vanished without a word."""
+    dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    dialled.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1_000, int(seconds * 1_000)))
+
+
+_AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
+def _looked_up(host: str, port: int, deadline: float) -> list[_AddressInfo]:
+    """Resolve a name within the deadline: no socket time-out covers the look-up, so it runs aside."""
+    found: list[_AddressInfo] = []
+    failures: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            failures.append(error)
+
+    lookup = threading.Thread(target=look_up, name="smtp-lookup", daemon=True)
+    lookup.start()
+    lookup.join(max(0.0, deadline - time.monotonic()))
+    if lookup.is_alive():
+        raise Lost("lookup_timeout")
+    if failures:
+        raise Lost("lookup_failed", failures[0].strerror or "the name cannot be resolved")
+    return found
