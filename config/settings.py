@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import Environment
 from config.logging import configure, logging_config
+from config.stack.processes import channel_threads
 
 env = Environment()
 
@@ -58,6 +59,7 @@ if PRODUCTION:
 # Applications
 
 INSTALLED_APPS = [
+    "config.apps.CompositionConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -176,6 +178,8 @@ SPECTACULAR_SETTINGS = {
 
 # Delivery
 
+CHANNEL_THREADS = channel_threads(PROCESS)
+"""Threads of this process that one channel may hold at a time."""
 LEASE_SECONDS = 6.0
 RENEW_SECONDS = 2.0
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3)

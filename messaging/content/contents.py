@@ -1,0 +1,84 @@
+"""Loads what messages share, compiled once and kept for the messages that follow."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from channels_app.types import Attachment, SharedContent
+from messaging.content.rendering import Compiled, compile, context_of
+from messaging.models import Content
+
+_KEPT = 64
+_KEPT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedContent:
+    """A Content ready to be rendered for a recipient."""
+
+    html: Compiled
+    text: Compiled
+    shared: SharedContent
+    size: int
+    """Bytes that it holds in memory, roughly."""
+
+    def render(self, *, data: Mapping[str, Any] | None, name: str, to: str) -> tuple[str, str]:
+        """The HTML body and the text for one recipient.
+
+        Raises:
+            RenderFailed: the template reached a limit or met a value that it cannot use.
+        """
+        if self.html.static and self.text.static:
+            return self.html.source, self.text.source
+        context = context_of(data or {}, name, to)
+        return self.html.render(context), self.text.render(context)
+
+
+_kept: OrderedDict[UUID, LoadedContent] = OrderedDict()
+_lock = threading.Lock()
+
+
+def load(content_id: UUID) -> LoadedContent:
+    """Give a content, from this process's memory where it has just been used."""
+    with _lock:
+        if content_id in _kept:
+            _kept.move_to_end(content_id)
+            return _kept[content_id]
+    loaded = _read(content_id)
+    with _lock:
+        _kept[content_id] = loaded
+        while len(_kept) > 1 and (len(_kept) > _KEPT or sum(one.size for one in _kept.values()) > _KEPT_BYTES):
+            _kept.popitem(last=False)
+    return loaded
+
+
+def _read(content_id: UUID) -> LoadedContent:
+    row = Content.objects.get(pk=content_id)
+    attachments = tuple(
+        Attachment(
+            filename=file.filename,
+            content=bytes(file.data),
+            content_type=file.content_type,
+            content_id=file.inline_id or None,
+        )
+        for file in row.attachments.all()
+    )
+    return LoadedContent(
+        html=compile(row.body, html=True, field="body"),
+        text=compile(row.text, html=False, field="text"),
+        shared=SharedContent(
+            key=row.id,
+            sender=row.sender or None,
+            reply_to=row.reply_to or None,
+            cc=tuple(row.cc),
+            bcc=tuple(row.bcc),
+            headers=row.headers,
+            attachments=attachments,
+        ),
+        size=len(row.body) + len(row.text) + sum(len(file.content) for file in attachments) + 2000,
+    )

@@ -1,0 +1,254 @@
+"""Claims: which workspaces' rows a worker takes, the lease that it holds on them, and how they come back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from functools import cache
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
+
+from channels_app.types import OnUnknown
+from messaging.dispatch import providers, queue, retry, transitions
+from messaging.dispatch.queue import Lane
+from messaging.dispatch.retry import Again, Fail, Hold
+from messaging.dispatch.transitions import Claimed, Move
+from messaging.models.keys import uuid7
+from messaging.state import Status
+
+log = structlog.get_logger(__name__)
+
+_MARGIN = 1.0
+"""Seconds before the end of a lease at which nothing further is begun."""
+
+_WAITING = """
+WITH RECURSIVE active AS (
+    (SELECT workspace_id FROM messaging_message
+      WHERE channel = %(channel)s AND priority = %(priority)s AND status = 'QUEUED' ORDER BY workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT m.workspace_id FROM messaging_message m
+             WHERE m.channel = %(channel)s AND m.priority = %(priority)s AND m.status = 'QUEUED'
+               AND m.workspace_id > active.workspace_id ORDER BY m.workspace_id LIMIT 1)
+      FROM active WHERE active.workspace_id IS NOT NULL
+), due AS (
+    SELECT workspace_id, (
+        SELECT count(*) FROM (
+            SELECT 1 FROM messaging_message m
+             WHERE m.channel = %(channel)s AND m.priority = %(priority)s AND m.workspace_id = active.workspace_id
+               AND m.status = 'QUEUED' AND m.next_attempt_at <= now() LIMIT %(limit)s) AS rows) AS rows
+      FROM active WHERE workspace_id IS NOT NULL
+)
+SELECT workspace_id, rows FROM due WHERE rows > 0
+"""
+
+
+def boottime() -> float:
+    """Seconds on a clock that goes on while the machine or the process is stopped."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@cache
+def worker_name() -> str:
+    return f"{settings.PROCESS or 'command'}@{socket.gethostname()}"
+
+
+def waiting(lane: Lane, *, limit: int) -> list[tuple[UUID, int]]:
+    """The workspaces that have due rows in a lane, with how many each has, counted up to `limit`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WAITING, {"channel": lane.channel.value, "priority": lane.priority.value, "limit": limit}
+        )
+        return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+def share_out(due: Sequence[tuple[UUID, int]], *, limit: int, start: int) -> dict[UUID, int]:
+    """How many rows each workspace may have of a claim of `limit`: equal parts, what one leaves goes to the others.
+
+    `start` rotates who comes first, so that the same workspaces are not always left over.
+    """
+    turn = start % len(due) if due else 0
+    order = [*due[turn:], *due[:turn]][:limit]
+    shares = dict.fromkeys((workspace for workspace, _ in order), 0)
+    left = limit
+    hungry = list(order)
+    while left > 0 and hungry:
+        part = max(1, left // len(hungry))
+        for workspace, rows in hungry:
+            given = min(part, rows - shares[workspace], left)
+            shares[workspace] += given
+            left -= given
+        hungry = [(workspace, rows) for workspace, rows in hungry if shares[workspace] < rows]
+    return {workspace: share for workspace, share in shares.items() if share > 0}
+
+
+class Lease:
+    """A worker's time on a claim, counted on a clock that no stop of the process holds up."""
+
+    def __init__(self, claim_id: UUID, *, seconds: float) -> None:
+        self.claim_id = claim_id
+        self.seconds = seconds
+        self._ends = boottime() + seconds
+        self._progress = boottime()
+
+    def alive(self) -> bool:
+        """Whether there is time left to begin a message."""
+        return boottime() < self._ends - _MARGIN
+
+    def progressed(self) -> None:
+        """Note that a message was finished: a worker that finishes none for long is not renewed."""
+        self._progress = boottime()
+
+    def stuck(self) -> bool:
+        return boottime() - self._progress > 2 * settings.PROVIDER_DEADLINE_SECONDS
+
+    def renew(self) -> None:
+        """Move the end on. The new end counts from before the request, so that it is never later than the row's."""
+        asked = boottime()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE messaging_claim SET expires_at = clock_timestamp() + %s * interval '1 second' "
+                "WHERE id = %s AND expires_at > clock_timestamp()",
+                [self.seconds, self.claim_id],
+            )
+            self._ends = asked + self.seconds if cursor.rowcount else 0.0
+
+
+class Keeper:
+    """Renews the leases of this process from a thread and a connection of its own."""
+
+    def __init__(self) -> None:
+        self._leases: dict[UUID, Lease] = {}
+        self._lock = threading.Lock()
+        self._begun = threading.Event()
+        threading.Thread(target=self._run, name="lease-keeper", daemon=True).start()
+
+    def add(self, lease: Lease) -> None:
+        with self._lock:
+            self._leases[lease.claim_id] = lease
+        self._begun.set()
+
+    def remove(self, lease: Lease) -> None:
+        with self._lock:
+            self._leases.pop(lease.claim_id, None)
+
+    def _run(self) -> None:
+        while True:
+            self._begun.wait()
+            time.sleep(settings.RENEW_SECONDS)
+            with self._lock:
+                leases = list(self._leases.values())
+                if not leases:
+                    self._begun.clear()
+            for lease in leases:
+                self._renew(lease)
+
+    def _renew(self, lease: Lease) -> None:
+        if lease.stuck():
+            log.error("lease_not_renewed", claim=str(lease.claim_id), reason="no message finished")
+            return
+        try:
+            lease.renew()
+        except DatabaseError as error:
+            log.warning("lease_not_renewed", claim=str(lease.claim_id), error=type(error).__name__)
+            close_old_connections()
+
+
+@cache
+def _keeper(process: int) -> Keeper:
+    return Keeper()
+
+
+def keeper() -> Keeper:
+    return _keeper(os.getpid())
+
+
+_turn = 0
+
+
+def take(lane: Lane, *, limit: int, group: int) -> tuple[Lease, list[Claimed]] | None:
+    """Claim the lane's oldest due rows, each workspace its share; None where nothing is due."""
+    global _turn
+    _turn += 1
+    shares = share_out(waiting(lane, limit=limit), limit=limit, start=_turn)
+    if not shares:
+        return None
+    lease = Lease(uuid7(), seconds=settings.LEASE_SECONDS)
+    claimed = transitions.claim_many(
+        claim_id=lease.claim_id,
+        worker=worker_name(),
+        channel=lane.channel.value,
+        priority=lane.priority,
+        shares=shares,
+        group=group,
+        lease=lease.seconds,
+    )
+    return (lease, claimed) if claimed else None
+
+
+def end(claim_id: UUID) -> None:
+    """Forget a claim whose messages all have their outcome."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM messaging_claim WHERE id = %s", [claim_id])
+
+
+def give_back(claim_id: UUID, *, reason: str) -> int:
+    """End a claim: what was handed over is in doubt and judged by its adapter's policy, the rest is queued again
+    with its attempt given back. Gives how many messages came back; none where another did it already."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT channel, ids, handed_over FROM messaging_claim WHERE id = %s FOR UPDATE SKIP LOCKED", [claim_id]
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return 0
+        channel, ids, handed_over = row
+        cursor.execute(
+            "SELECT id, priority, test, attempts, max_attempts, on_unknown FROM messaging_message "
+            "WHERE id = ANY(%s) AND id BETWEEN %s AND %s AND claim_id = %s ORDER BY id FOR UPDATE",
+            [ids, min(ids), max(ids), claim_id],
+        )
+        doubtful = set(ids[:handed_over])
+        rows = cursor.fetchall()
+        moves = [
+            _judged(row, channel=channel, reason=reason)
+            if row[0] in doubtful
+            else Move(id=row[0], to=Status.QUEUED, refund=True, detail={"reason": reason})
+            for row in rows
+        ]
+        moved = transitions.return_many(moves, claim_id=claim_id)
+        cursor.execute("DELETE FROM messaging_claim WHERE id = %s", [claim_id])
+        lanes = {queue.Lane(channel, queue.Priority(row[1])) for row in rows}
+        transaction.on_commit(lambda: [queue.ring(lane) for lane in lanes])
+        return len(moved)
+
+
+def _judged(row: tuple[UUID, int, bool, int, int, str], *, channel: str, reason: str) -> Move:
+    """What becomes of a message of which nobody knows whether the provider took it."""
+    message_id, _, test, attempts, max_attempts, on_unknown = row
+    adapter = providers.adapter(channel, test=test)
+    decision = retry.after_doubt(
+        attempts=attempts,
+        max_attempts=max_attempts,
+        policy=providers.policy(adapter),
+        unknown=retry.wish(on_unknown, adapter.on_unknown if adapter else OnUnknown.HOLD),
+    )
+    detail = {"reason": reason, "in_doubt": True}
+    match decision:
+        case Again(wait=wait):
+            return Move(id=message_id, to=Status.QUEUED, due=wait, detail=detail)
+        case Hold(wait=wait):
+            return Move(id=message_id, type="outcome_unknown", due=wait, code="outcome_unknown", detail=detail)
+        case Fail() | _:
+            return Move(
+                id=message_id,
+                to=Status.FAILED,
+                code="outcome_unknown",
+                error="the worker died while it handed the message over",
+                detail=detail,
+            )

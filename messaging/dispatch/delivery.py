@@ -1,0 +1,204 @@
+"""Works through a lane: claim, render, hand over, record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from channels_app.base import ChannelAdapter, Session
+from channels_app.types import Accepted, Ambiguous, Limits, Outcome, OutboundMessage, Receipt, Throttled
+from messaging.content import contents
+from messaging.content.rendering import RenderFailed
+from messaging.dispatch import claims, providers, queue, retry
+from messaging.dispatch.claims import Lease
+from messaging.dispatch.queue import Lane
+from messaging.dispatch.recorder import HandOver, recorder
+from messaging.dispatch.retry import Again, Fail, Hold, Sent
+from messaging.dispatch.transitions import Claimed, Move
+from messaging.state import Status
+
+log = structlog.get_logger(__name__)
+
+_UNCONFIGURED = Limits(batch=500, group=500)
+
+_places: dict[str, threading.BoundedSemaphore] = {}
+_places_lock = threading.Lock()
+_local = threading.local()
+
+
+@contextmanager
+def _place(lane: Lane) -> Iterator[bool]:
+    """A place among the threads that this process gives to a channel; false where all are taken.
+
+    So one stalled provider never fills the threads of the others; the sweep rings again for what waits.
+    """
+    with _places_lock:
+        places = _places.setdefault(lane.channel.value, threading.BoundedSemaphore(settings.CHANNEL_THREADS))
+    got = places.acquire(blocking=False)
+    try:
+        yield got
+    finally:
+        if got:
+            places.release()
+
+
+def deliver(lane: Lane) -> int:
+    """Claim the oldest due messages of a lane and see each to an outcome; give how many were claimed."""
+    queue.lift(lane)
+    with _place(lane) as free:
+        if not free:
+            return 0
+        adapter = providers.adapter(lane.channel.value, test=False)
+        limits = adapter.limits if adapter else _UNCONFIGURED
+        taken = claims.take(lane, limit=limits.batch, group=limits.group)
+        if taken is None:
+            return 0
+        lease, messages = taken
+        if len(messages) >= limits.batch:
+            queue.ring(lane)
+        claims.keeper().add(lease)
+        try:
+            _deliver_claim(lane, lease, messages, group=limits.group)
+        finally:
+            claims.keeper().remove(lease)
+        return len(messages)
+
+
+def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, group: int) -> None:
+    """Send a claim's messages, those in test mode by the sandbox, and give back at once what could not be tried."""
+    hand_over = HandOver(lease, size=len(messages), group=group)
+    recorder().add(hand_over)
+    try:
+        for test in (False, True):
+            some = [(place, message) for place, message in enumerate(messages) if message.test is test]
+            if some:
+                _Run(lane, hand_over, some, test=test).run()
+    except Exception:
+        log.exception("claim_failed", lane=lane.name, claim=str(lease.claim_id))
+        hand_over.finish()
+        claims.give_back(lease.claim_id, reason="worker_error")
+        raise
+    finally:
+        recorder().remove(hand_over)
+    if hand_over.written == len(messages):
+        claims.end(lease.claim_id)
+    else:
+        claims.give_back(lease.claim_id, reason="not_sent")
+
+
+class _Run:
+    """One adapter's part of a claim."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        hand_over: HandOver,
+        messages: Sequence[tuple[int, Claimed]],
+        *,
+        test: bool,
+    ) -> None:
+        self.lane = lane
+        self.hand_over = hand_over
+        self.messages = messages
+        self.adapter = providers.adapter(lane.channel.value, test=test)
+        self.policy = providers.policy(self.adapter)
+        self.claimed = {message.id: message for _, message in messages}
+
+    def run(self) -> None:
+        if self.adapter is None:
+            for _, message in self.messages:
+                self.hand_over.put(
+                    Move(
+                        id=message.id,
+                        to=Status.FAILED,
+                        code="provider_not_configured",
+                        error=f"the channel {self.lane.channel} has no provider",
+                    )
+                )
+        else:
+            self.hand_over.provider = self.adapter.provider
+            session = _session(self.adapter)
+            for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
+                self._settle(message_id, outcome)
+        self.hand_over.finish()
+
+    def _outbound(self) -> Iterator[OutboundMessage]:
+        """Messages in order, each once its group is marked; one that cannot be rendered fails on the spot."""
+        for place, message in self.messages:
+            if not self.hand_over.reach(place):
+                return
+            try:
+                outbound = _render(self.lane, message)
+            except RenderFailed as error:
+                self.hand_over.put(Move(id=message.id, to=Status.FAILED, code="render_failed", error=str(error)))
+                continue
+            yield outbound
+
+    def _settle(self, message_id: UUID, outcome: Outcome) -> None:
+        message = self.claimed[message_id]
+        assert self.adapter is not None  # noqa: S101
+        decision = retry.decide(
+            outcome,
+            attempts=message.attempts,
+            max_attempts=message.max_attempts,
+            policy=self.policy,
+            unknown=retry.wish(message.on_unknown, self.adapter.on_unknown),
+        )
+        reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, Accepted | Ambiguous) else ()
+        self.hand_over.put(_move(message_id, outcome, decision, provider=self.adapter.provider), reports)
+
+
+def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provider: str) -> Move:
+    """The change that a decision makes."""
+    code: str = getattr(outcome, "code", "")
+    detail = getattr(outcome, "detail", "")
+    error = detail if isinstance(detail, str) else ""
+    common: dict[str, Any] = {"id": message_id, "provider": provider}
+    match decision:
+        case Sent():
+            assert isinstance(outcome, Accepted)  # noqa: S101
+            return Move(
+                to=Status.SENT, provider_message_id=outcome.provider_message_id, detail=outcome.detail, **common
+            )
+        case Again(wait=wait, refund=refund):
+            throttled = isinstance(outcome, Throttled)
+            return Move(
+                to=Status.QUEUED, due=wait, refund=refund, throttled=throttled, code=code, error=error, **common
+            )
+        case Hold(wait=wait):
+            return Move(type="outcome_unknown", due=wait, code=code, error=error, **common)
+        case Fail():
+            return Move(to=Status.FAILED, code=code, error=error, **common)
+
+
+def _render(lane: Lane, message: Claimed) -> OutboundMessage:
+    content = contents.load(message.content_id)
+    html, text = content.render(data=message.data, name=message.name, to=message.recipient)
+    return OutboundMessage(
+        id=message.id,
+        workspace_id=message.workspace_id,
+        channel=lane.channel,
+        address=message.recipient,
+        name=message.name,
+        subject=message.subject,
+        html=html,
+        text=text,
+        shared=content.shared,
+        metadata=message.metadata,
+        attempt=message.attempts,
+        throttles=message.throttles,
+    )
+
+
+def _session(adapter: ChannelAdapter) -> Session:
+    """This thread's session with an adapter; it stays open from batch to batch."""
+    sessions: dict[ChannelAdapter, Session] = _local.__dict__.setdefault("sessions", {})
+    if adapter not in sessions:
+        sessions[adapter] = adapter.open()
+    return sessions[adapter]

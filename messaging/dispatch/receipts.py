@@ -1,0 +1,184 @@
+"""What providers report afterwards: kept raw, matched to its message, applied or kept as late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from channels_app.types import Receipt, ReceiptKind
+from messaging.dispatch import transitions
+from messaging.dispatch.transitions import Move
+from messaging.models import ReceiptRecord
+from messaging.models.keys import uuid7
+from messaging.state import MOVES, Cause, Status
+
+BATCH = 500
+KEPT_FOR = timedelta(days=1)
+"""How long a report waits for its message before it counts as unmatched."""
+
+_STATUS = {kind: Status[kind.name] for kind in ReceiptKind if kind is not ReceiptKind.COMPLAINED}
+
+_KEEP = """
+INSERT INTO messaging_receiptrecord
+       (id, provider, key, message_id, provider_message_id, kind, code, detail, due_at)
+SELECT id, %(provider)s, key, message, provider_message, kind, code, detail::jsonb, now() + after * interval '1 second'
+  FROM unnest(%(ids)s::uuid[], %(keys)s::text[], %(messages)s::uuid[], %(provider_messages)s::text[],
+              %(kinds)s::text[], %(codes)s::text[], %(details)s::text[], %(afters)s::float8[])
+       AS r(id, key, message, provider_message, kind, code, detail, after)
+ON CONFLICT (provider, key) DO NOTHING
+RETURNING id
+"""
+
+
+def keep(provider: str, reports: Sequence[Receipt]) -> list[UUID]:
+    """Store reports as they came; one whose key is known already is left alone. Gives the keys of the new rows."""
+    if not reports:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            {
+                "provider": provider,
+                "ids": [uuid7() for _ in reports],
+                "keys": [report.key for report in reports],
+                "messages": [report.message_id for report in reports],
+                "provider_messages": [report.provider_message_id or "" for report in reports],
+                "kinds": [report.kind.value for report in reports],
+                "codes": [report.code for report in reports],
+                "details": [_json(report.detail) for report in reports],
+                "afters": [report.after for report in reports],
+            },
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def apply_due(*, limit: int = BATCH) -> int:
+    """Apply the reports that are due; give how many were looked at. Rows that another holds are passed by."""
+    with transaction.atomic():
+        due = list(
+            ReceiptRecord.objects.select_for_update(skip_locked=True)
+            .filter(state=ReceiptRecord.State.PENDING, due_at__lte=_now())
+            .order_by("due_at", "id")[:limit]
+        )
+        if due:
+            _apply(due)
+        return len(due)
+
+
+def _apply(records: list[ReceiptRecord]) -> None:
+    found = _match(records)
+    standings = _standings(sorted({message for message in found.values()}))
+    todo = list(records)
+    while todo:
+        # One report a message in each round: a delivery and an opening may well be due together.
+        taken: set[UUID] = set()
+        this_round, rest = [], []
+        for record in todo:
+            message = found.get(record.id)
+            (rest if message in taken else this_round).append(record)
+            if message is not None:
+                taken.add(message)
+        _apply_round(this_round, found, standings)
+        todo = rest
+
+
+def _apply_round(
+    records: list[ReceiptRecord], found: dict[UUID, UUID], standings: dict[UUID, tuple[Status, bool]]
+) -> None:
+    moves: list[Move] = []
+    for record in records:
+        message = found.get(record.id)
+        if message is None or message not in standings:
+            _postpone(record)
+            continue
+        status, held = standings[message]
+        if held or status in {Status.SCHEDULED, Status.QUEUED}:
+            # Our own SENT is not written yet: the report waits for it.
+            _postpone(record)
+            continue
+        move, to = _move(record, message, status)
+        if status is Status.SENDING and to is not None and to not in MOVES[Status.SENDING]:
+            transitions.advance_many([Move(id=message, to=Status.SENT, provider=record.provider)], cause=Cause.RECEIPT)
+        moves.append(move)
+        standings[message] = (to or status, False)
+        late = to is None and record.kind != ReceiptKind.COMPLAINED
+        record.state = ReceiptRecord.State.LATE if late else ReceiptRecord.State.APPLIED
+        record.message_id = message
+    transitions.advance_many(moves, cause=Cause.RECEIPT)
+    ReceiptRecord.objects.bulk_update(records, ["state", "due_at", "message_id"])
+
+
+def _move(record: ReceiptRecord, message: UUID, status: Status) -> tuple[Move, Status | None]:
+    """What a report does to a message in `status`, and the state that it leads to, None where it moves nothing."""
+    common: dict[str, Any] = {"id": message, "detail": {**record.detail, "receipt": str(record.id)}}
+    if record.kind == ReceiptKind.COMPLAINED:
+        return Move(type="complained", **common), None
+    to = _STATUS[ReceiptKind(record.kind)]
+    known = {
+        "provider": record.provider,
+        "provider_message_id": record.provider_message_id,
+        "code": record.code if to in {Status.FAILED, Status.BOUNCED} else "",
+    }
+    reachable = MOVES[status] | (MOVES[Status.SENT] if status is Status.SENDING else frozenset())
+    if to not in reachable:
+        common["detail"]["kind"] = record.kind
+        return Move(type="late_receipt", **common), None
+    return Move(to=to, **known, **common), to
+
+
+def _match(records: list[ReceiptRecord]) -> dict[UUID, UUID]:
+    """Report → message: by our own id where the report carries it, else by the provider's."""
+    found = {record.id: record.message_id for record in records if record.message_id is not None}
+    unknown = [record for record in records if record.message_id is None and record.provider_message_id]
+    if unknown:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT provider, provider_message_id, id FROM messaging_message "
+                "WHERE provider_message_id = ANY(%s) AND NOT (provider_message_id = '')",
+                [[record.provider_message_id for record in unknown]],
+            )
+            by_provider = {(row[0], row[1]): row[2] for row in cursor.fetchall()}
+        for record in unknown:
+            message = by_provider.get((record.provider, record.provider_message_id))
+            if message is not None:
+                found[record.id] = message
+    return found
+
+
+def _standings(ids: list[UUID]) -> dict[UUID, tuple[Status, bool]]:
+    """Lock messages and tell where each stands, and whether a worker holds it."""
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, status, claim_id IS NOT NULL FROM messaging_message "
+            "WHERE id = ANY(%s) AND id BETWEEN %s AND %s ORDER BY id FOR UPDATE",
+            [ids, ids[0], ids[-1]],
+        )
+        return {row[0]: (Status(row[1]), row[2]) for row in cursor.fetchall()}
+
+
+def _postpone(record: ReceiptRecord) -> None:
+    """Look again later, the less often the longer it waits; after a day give up."""
+    now = _now()
+    age = now - record.received_at
+    if age > KEPT_FOR:
+        record.state = ReceiptRecord.State.UNMATCHED
+    else:
+        record.due_at = now + max(timedelta(seconds=1), min(age / 4, timedelta(minutes=10)))
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,37 @@
+"""What happens around tasks: signs of life, and connections that do not outlive their use."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import redis
+from celery.signals import task_postrun, task_prerun, worker_ready
+from django.conf import settings
+from django.db import close_old_connections
+
+from messaging.dispatch import queue
+
+
+def beat_pulse(process: str) -> None:
+    """Leave a sign of life: in Valkey for /readyz, and as a file for the supervisor on this machine."""
+    directory = settings.HOME / "run"
+    with contextlib.suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"pulse-{process}").touch()
+    with contextlib.suppress(redis.RedisError):
+        queue.record_pulse(process)
+
+
+@worker_ready.connect
+def first_pulse(**kwargs: Any) -> None:
+    """Count a worker as ready as soon as it consumes, not only when beat first asks."""
+    if settings.PROCESS:
+        beat_pulse(settings.PROCESS)
+
+
+@task_prerun.connect
+@task_postrun.connect
+def drop_stale_connections(**kwargs: Any) -> None:
+    """Threads keep their connections between tasks; a broken or aged one is dropped."""
+    close_old_connections()

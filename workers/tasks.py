@@ -1,0 +1,39 @@
+"""Tasks: each takes a name, calls one function and owns nothing."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from messaging.dispatch import delivery, queue, receipts, sweeps
+from workers import signals
+
+
+@shared_task(name=queue.DELIVER)
+def deliver(lane: str) -> None:
+    delivery.deliver(queue.Lane.named(lane))
+
+
+@shared_task(name="workers.sweep")
+def sweep() -> None:
+    sweeps.sweep_due()
+
+
+@shared_task(name="workers.reap")
+def reap() -> None:
+    sweeps.reap()
+
+
+@shared_task(name="workers.apply_receipts")
+def apply_receipts() -> None:
+    while receipts.apply_due() == receipts.BATCH:
+        pass
+
+
+@shared_task(name="workers.maintain")
+def maintain() -> None:
+    sweeps.maintain()
+
+
+@shared_task(name="workers.pulse")
+def pulse(process: str) -> None:
+    signals.beat_pulse(process)
