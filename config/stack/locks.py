@@ -1,7 +1,7 @@
 """Locks a home and its data directories, so that one launcher at a time works on each.
 
-`flock` rather than a pid file: the kernel lets go when the last holder dies, however it dies. A server inherits the lock of
-its own data directory and keeps it for as long as one of its processes lives, also when its launcher is gone.
+`flock` rather than a pid file: the kernel lets go when the last holder dies, however it dies. A server inherits the
+lock of its own data directory and keeps it for as long as one of its processes lives, also when its launcher is gone.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """The one list of processes: what `./dispatch up` starts, what docker-compose.yml runs, and which queue is whose.
 
-A channel's lanes are consumed by exactly one family of workers, so that a slow provider holds up its own family at most, and
-the urgent lane of every channel has a process that does nothing else.
+A channel's lanes are consumed by exactly one family of workers, so that a slow provider holds up its own family at
+most, and the urgent lane of every channel has a process that does nothing else.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _worker(name: str, queues: tuple[str, ...], shape: Shape) -> Process:
 
 
 def _beat() -> Process:
-    # The in-memory scheduler: every entry is periodic and short, so a file of last runs would only be one more thing to lose.
+    # The in-memory scheduler: every entry is periodic and short, so a file of last runs is only one thing more to lose.
     return Process(name="beat", command=("celery", "-A", "config.celery", "beat", "-S", "celery.beat:Scheduler"))
 
 

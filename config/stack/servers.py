@@ -154,7 +154,7 @@ class Postgres(Server):
             role, name = sql.Identifier(DATABASE), sql.Literal(DATABASE)
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DATABASE]).fetchone():
                 connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-            # No superuser: the application owns its database. Tests make databases, row-level security wants a second role.
+            # No superuser: the application owns its database. Tests make databases, row security wants another role.
             connection.execute(
                 sql.SQL("ALTER ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
                     role, sql.Literal(self.ring.postgres)
@@ -213,7 +213,6 @@ class Postgres(Server):
             "max_wal_size": "2GB",
             "min_wal_size": "256MB",
             "checkpoint_timeout": "15min",
-            "wal_compression": "lz4",
             # Partitions are vacuumed by parameters of their own, which count only as often as the launcher looks.
             "autovacuum_naptime": "10s",
             "jit": "off",
