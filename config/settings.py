@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import Environment
 from config.logging import configure, logging_config
-from config.stack.processes import channel_threads
+from config.stack.shares import channel_threads
 
 env = Environment()
 

@@ -14,13 +14,13 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 
-from channels_app.types import OnUnknown
+from channels_app.types import Channel, OnUnknown
 from messaging.dispatch import providers, queue, retry, transitions
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.retry import Again, Fail, Hold
 from messaging.dispatch.transitions import Claimed, Move
 from messaging.models.keys import uuid7
-from messaging.state import Status
+from messaging.state import Priority, Status
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +61,7 @@ def worker_name() -> str:
 def waiting(lane: Lane, *, limit: int) -> list[tuple[UUID, int]]:
     """The workspaces that have due rows in a lane, with how many each has, counted up to `limit`."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _WAITING, {"channel": lane.channel.value, "priority": lane.priority.value, "limit": limit}
-        )
+        cursor.execute(_WAITING, {"channel": lane.channel.value, "priority": lane.priority.value, "limit": limit})
         return [(row[0], row[1]) for row in cursor.fetchall()]
 
 
@@ -223,8 +221,8 @@ def give_back(claim_id: UUID, *, reason: str) -> int:
         ]
         moved = transitions.return_many(moves, claim_id=claim_id)
         cursor.execute("DELETE FROM messaging_claim WHERE id = %s", [claim_id])
-        lanes = {queue.Lane(channel, queue.Priority(row[1])) for row in rows}
-        transaction.on_commit(lambda: [queue.ring(lane) for lane in lanes])
+        lanes = {Lane(Channel(channel), Priority(row[1])) for row in rows}
+        transaction.on_commit(lambda: queue.ring(*lanes))
         return len(moved)
 
 

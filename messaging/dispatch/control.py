@@ -52,7 +52,7 @@ def retry_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause) 
         return set()
     moved = transitions.retry_many([row.id for row in known], budget=settings.MAX_ATTEMPTS, cause=cause)
     lanes = {Lane(Channel(row.channel), Priority(row.priority)) for row in known if row.id in moved}
-    transaction.on_commit(lambda: [queue.ring(lane) for lane in lanes])
+    transaction.on_commit(lambda: queue.ring(*lanes))
     return moved
 
 

@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import Accepted, Ambiguous, Limits, Outcome, OutboundMessage, Receipt, Throttled
+from channels_app.types import Accepted, Ambiguous, Limits, OutboundMessage, Outcome, Receipt, Throttled
 from messaging.content import contents
 from messaging.content.rendering import RenderFailed
 from messaging.dispatch import claims, providers, queue, retry

@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from psycopg.errors import CheckViolation
 
-from channels_app.addresses import normalise_many
 from channels_app.adapters import mime
+from channels_app.addresses import normalise_many
 from channels_app.carriage import CARRIES, NEEDS_SUBJECT
 from channels_app.errors import InvalidAddress, InvalidMessage
 from channels_app.types import Attachment, Channel, SharedContent
@@ -193,9 +193,7 @@ def check(draft: Draft, *, test: bool) -> _Templates:
     """
     errors = [*_field_errors(draft), *_time_errors(draft)]
     if providers.adapter(draft.channel.value, test=test) is None:
-        errors.append(
-            FieldError("/channel", "provider_not_configured", f"the channel {draft.channel} has no provider")
-        )
+        errors.append(FieldError("/channel", "provider_not_configured", f"the channel {draft.channel} has no provider"))
     compiled: dict[str, Compiled] = {}
     for name, source, html in (
         ("subject", draft.subject, False),
@@ -262,9 +260,7 @@ def _time_errors(draft: Draft) -> Iterator[FieldError]:
         yield FieldError("/expires_at", "in_the_past", "expires_at does not lie after the time of sending")
 
 
-def _sift(
-    draft: Draft, templates: _Templates, recipients: Sequence[Recipient]
-) -> tuple[list[_Taken], list[Rejected]]:
+def _sift(draft: Draft, templates: _Templates, recipients: Sequence[Recipient]) -> tuple[list[_Taken], list[Rejected]]:
     """Tell the recipients that can be sent to from those that cannot."""
     taken: list[_Taken] = []
     rejected: list[Rejected] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -81,9 +82,9 @@ class Ringer:
         self._rests_until = 0.0
         threading.Thread(target=self._run, name="ringer", daemon=True).start()
 
-    def ring(self, lane: Lane) -> None:
+    def ring(self, lanes: Iterable[Lane]) -> None:
         with self._awake:
-            self._wanted[lane] = None
+            self._wanted.update(dict.fromkeys(lanes))
             self._awake.notify()
 
     def _run(self) -> None:
@@ -115,9 +116,9 @@ def _ringer(process: int) -> Ringer:
     return Ringer()
 
 
-def ring(lane: Lane) -> None:
-    """Let the lane's workers know that rows wait; returns at once and never raises."""
-    _ringer(os.getpid()).ring(lane)
+def ring(*lanes: Lane) -> None:
+    """Let the workers of these lanes know that rows wait; returns at once and never raises."""
+    _ringer(os.getpid()).ring(lanes)
 
 
 def lift(lane: Lane) -> None:

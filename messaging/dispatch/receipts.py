@@ -21,7 +21,9 @@ BATCH = 500
 KEPT_FOR = timedelta(days=1)
 """How long a report waits for its message before it counts as unmatched."""
 
-_STATUS = {kind: Status[kind.name] for kind in ReceiptKind if kind is not ReceiptKind.COMPLAINED}
+_STATUS: dict[ReceiptKind, Status] = {
+    kind: Status[kind.name] for kind in ReceiptKind if kind is not ReceiptKind.COMPLAINED
+}
 
 _KEEP = """
 INSERT INTO messaging_receiptrecord
@@ -72,12 +74,13 @@ def apply_due(*, limit: int = BATCH) -> int:
 
 def _apply(records: list[ReceiptRecord]) -> None:
     found = _match(records)
-    standings = _standings(sorted({message for message in found.values()}))
+    standings = _standings(sorted(set(found.values())))
     todo = list(records)
     while todo:
         # One report a message in each round: a delivery and an opening may well be due together.
         taken: set[UUID] = set()
-        this_round, rest = [], []
+        this_round: list[ReceiptRecord] = []
+        rest: list[ReceiptRecord] = []
         for record in todo:
             message = found.get(record.id)
             (rest if message in taken else this_round).append(record)
@@ -119,7 +122,7 @@ def _move(record: ReceiptRecord, message: UUID, status: Status) -> tuple[Move, S
     if record.kind == ReceiptKind.COMPLAINED:
         return Move(type="complained", **common), None
     to = _STATUS[ReceiptKind(record.kind)]
-    known = {
+    known: dict[str, Any] = {
         "provider": record.provider,
         "provider_message_id": record.provider_message_id,
         "code": record.code if to in {Status.FAILED, Status.BOUNCED} else "",

@@ -36,8 +36,7 @@ def sweep_due() -> int:
     ):
         while batch := _sweep(condition, move):
             moved += batch
-    for lane in _due_lanes():
-        queue.ring(lane)
+    queue.ring(*_due_lanes())
     return moved
 
 

@@ -1,0 +1,59 @@
+"""What every test stands on: real servers, a broker number of its own for each test process, no network but loopback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+_LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
+_DATABASES_EACH = 2
+"""Numbered databases of Valkey for each test process: keys and broker."""
+
+
+def _numbered(url: str, number: int) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
+
+
+def _use_own_numbers() -> None:
+    """Point this process at its own databases before settings are read."""
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        raise pytest.UsageError("run ./dispatch test, or set DATABASE_URL and REDIS_URL to servers for tests")
+    place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    number = 2 + place * _DATABASES_EACH
+    url = os.environ["REDIS_URL"]
+    os.environ["REDIS_URL"] = _numbered(url, number)
+    os.environ["BROKER_URL"] = _numbered(url, number + 1)
+
+
+def _refuse_other_networks(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "socket.connect":
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
+        raise PermissionError(f"a test may only reach loopback, not {address[0]}")
+
+
+_use_own_numbers()
+sys.addaudithook(_refuse_other_networks)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_valkey() -> Iterator[None]:
+    """Begin with no bells and no tasks of an earlier run."""
+    import redis
+
+    for name in ("REDIS_URL", "BROKER_URL"):
+        with redis.Redis.from_url(os.environ[name]) as client:
+            client.flushdb()
+    yield
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The folder of the project."""
+    return Path(__file__).resolve().parent.parent
