@@ -1,10 +1,9 @@
-"""What every test stands on: real servers, a broker number of its own for each test process, no network but loopback."""
+"""What every test stands on: real servers, its own broker numbers for each process, no network but loopback."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -43,14 +42,13 @@ sys.addaudithook(_refuse_other_networks)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def clean_valkey() -> Iterator[None]:
+def clean_valkey() -> None:
     """Begin with no bells and no tasks of an earlier run."""
     import redis
 
     for name in ("REDIS_URL", "BROKER_URL"):
         with redis.Redis.from_url(os.environ[name]) as client:
             client.flushdb()
-    yield
 
 
 @pytest.fixture(scope="session")
