@@ -1,4 +1,4 @@
-"""Makes the Celery application known to every process, since the domain rings bells through it."""
+"""Makes the Celery application and the checks known to every process."""
 
 from __future__ import annotations
 
@@ -12,3 +12,4 @@ class CompositionConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("config.celery")
+        import_module("config.checks")

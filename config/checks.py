@@ -1,0 +1,63 @@
+"""System checks: settings that cannot work are told at start-up, each with an id and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connection
+
+from channels_app.errors import ProviderMissing
+from channels_app.types import Channel
+from messaging.dispatch import partitions, providers
+
+_NAPTIME_MS = 60_000
+
+
+@register(Tags.compatibility)
+def check_providers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Every configured provider can be built from its settings."""
+    found: list[CheckMessage] = []
+    for channel in Channel:
+        try:
+            providers.registry().adapters(channel)
+        except ProviderMissing as error:
+            hint = "docs/configuration.md lists the variables of each channel."
+            found.append(Error(f"{channel}: {error}", hint=hint, id="dispatch.E001"))
+    return found
+
+
+@register(Tags.security)
+def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A process of the stack has secrets of its own."""
+    if settings.PROCESS and settings.SECRET_KEY_IS_DEFAULT:
+        hint = "Start it by ./dispatch up, or set SECRET_KEY."
+        return [Warning("SECRET_KEY is the one that everybody knows", hint=hint, id="dispatch.W001")]
+    return []
+
+
+@register(Tags.database)
+def check_database(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The months to come have their partitions, and the server looks after them often enough."""
+    if not databases:
+        return []
+    found: list[CheckMessage] = []
+    try:
+        missing = partitions.missing()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT extract(epoch FROM current_setting('autovacuum_naptime')::interval) * 1000")
+            naptime = int(cursor.fetchone()[0])
+    except DatabaseError:
+        return []
+    if missing:
+        hint = "./dispatch manage migrate makes them; beat does so while it runs."
+        found.append(Warning(f"partitions are missing: {', '.join(missing)}", hint=hint, id="dispatch.W002"))
+    if naptime >= _NAPTIME_MS:
+        hint = "Set autovacuum_naptime to 10s: partitions that are sent from need it (docs/operations.md)."
+        found.append(Warning("autovacuum looks around once a minute only", hint=hint, id="dispatch.W003"))
+    return found
