@@ -113,16 +113,17 @@ class Compiled:
     def missing(self, context: Mapping[str, Any]) -> list[str]:
         """The paths, sorted, for which `render` would fail on this context; empty if it would not.
 
-        Looks the paths up, which is quick; only a variable that stands in a branch or loop and has no value costs a
-        preview. A preview that fails for another reason adds nothing: `render` will say it.
+        Looks the paths up, which is quick. Where that cannot tell, it costs a render: for a variable in a branch or
+        loop that has no value, for properties of the items of a loop, for computed keys. One that fails on its way for
+        another reason tells what was missing until then.
         """
         if self._tree is None:
             return []
         absent = {path: need for path, need in self._tree.reads.items() if need and _find(context, path) is ABSENT}
         missing = {path_name(path) for path, need in absent.items() if need is Need.ALWAYS}
-        if len(missing) < len(absent):
+        if self._tree.follows or len(missing) < len(absent):
             with suppress(RenderFailed):
-                missing.update(self.preview(context).missing)
+                _render(self._tree, context, now=None, noted=missing.add)
         return sorted(missing)
 
 

@@ -89,11 +89,13 @@ def step_into(value: object, segment: object) -> object:
 
 
 def path_name(path: tuple[object, ...] | list[object]) -> str:
-    """A path as an author writes it: `order.lines[0].name`; what is computed is shown as `[]`."""
-    written = str(path[0])
-    for segment in path[1:]:
+    """A path as an author writes it: `order.lines[0].name`, with the values of computed keys."""
+    written = ""
+    for segment in path:
         if isinstance(segment, str):
-            written += f".{segment}"
+            written += f".{segment}" if written else segment
+        elif isinstance(segment, Absent):
+            written += f"[{segment.name}]"
         else:
             written += f"[{segment}]" if isinstance(segment, int) else "[]"
     return written
@@ -156,8 +158,6 @@ class MeteredContext(RenderContext):
         except KeyError:
             value = ABSENT
         for segment in path[1:]:
-            if isinstance(segment, Absent):
-                str(segment)
             value = value if value is ABSENT or isinstance(value, Absent) else step_into(value, segment)
         if value is ABSENT:
             return Absent(path_name(path), self.noted) if default is UNDEFINED else default

@@ -42,10 +42,15 @@ class Need(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
-    """A template ready to render. `reads` maps each path from outside the template to how much it is needed."""
+    """A template ready to render.
+
+    `reads` maps each path from outside the template to how much it is needed. `follows` says that there is more to
+    need than those paths show: properties of the items of a loop, a computed key, a name assigned in a branch.
+    """
 
     template: BoundTemplate
     reads: dict[Segments, Need]
+    follows: bool
     markers: int
 
 
@@ -97,11 +102,12 @@ def grow(source: str, *, html: bool, field: str) -> Tree:
     except LiquidError as error:
         at = error.token.start_index if error.token else -1
         refuse("syntax_error", _sentence(error), source=source, at=at if at >= 0 else _near(stream), field=field)
-    except (RecursionError, ValueError, TypeError):
+    # The parser runs out of stack, and may stumble in other ways, over text that is no Liquid at all.
+    except Exception:
         detail = "This cannot be understood, or says too much at once."
         refuse("syntax_error", detail, source=source, at=_near(stream), field=field)
     template = BoundTemplate(environment, nodes)
-    return Tree(template=template, reads=reader.reads, markers=len(tokens))
+    return Tree(template=template, reads=reader.reads, follows=reader.follows, markers=len(tokens))
 
 
 def _near(stream: TokenStream) -> int:
@@ -127,6 +133,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.reads: dict[Segments, Need] = {}
+        self.follows = False
         self.local: set[str] = set()
         self.loop_names: list[str] = []
         self.loops = 0
@@ -151,7 +158,9 @@ class _Reader:
         needs_value = isinstance(node, OutputNode)
         for expression in node.expressions():
             self._expression(expression, Need.NEVER if tests else need if needs_value else Need.MAYBE, given)
-        self.local.update(str(name) for name in node.template_scope())
+        names = {str(name) for name in node.template_scope()}
+        self.follows |= bool(names) and need is not Need.ALWAYS
+        self.local |= names
         self.read_all(self._children(node), Need.MAYBE if tests else need, given)
 
     def _read_branches(self, node: IfNode | UnlessNode, given: frozenset[Segments]) -> None:
@@ -181,6 +190,8 @@ class _Reader:
     def _expression(self, expression: Expression, need: Need, given: frozenset[Segments]) -> None:
         if isinstance(expression, RangeLiteral):
             expression.__class__ = BoundedRange
+            # Its ends are used even where the range is only tested.
+            need = max(need, Need.MAYBE)
         if isinstance(expression, Path):
             self._path(expression, need, given)
             return
@@ -205,23 +216,29 @@ class _Reader:
         self._expression(expression.left, Need.NEVER if has_default else need, given)
 
     def _path(self, path: Path, need: Need, given: frozenset[Segments]) -> None:
-        segments: list[str | int] = []
-        for segment in path.path:
-            if isinstance(segment, Path):
-                break
-            segments.append(segment)
+        key = _fixed_part(path)
+        computed = len(key) < len(path.path)
         for nested in path.children():
             self._expression(nested, min(need, Need.MAYBE), given)
-        root = segments[0] if segments else None
-        if not isinstance(root, str) or root in self.local or root in self.loop_names:
-            return
-        fixed = len(segments) == len(path.path)
-        key = tuple(segments)
         if key in given:
             need = Need.NEVER
-        elif not fixed or any(key[: len(known)] == known for known in given):
+        if not key or key[0] in self.local or key[0] in self.loop_names:
+            self.follows |= need > Need.NEVER and len(path.path) > 1 and key[:1] != ("forloop",)
+            return
+        self.follows |= need > Need.NEVER and computed
+        if any(key[: len(known)] == known for known in given):
             need = min(need, Need.MAYBE)
         self.reads[key] = max(need, self.reads.get(key, Need.NEVER))
+
+
+def _fixed_part(path: Path) -> Segments:
+    """The path up to its first computed segment: of `texts[lang].title` it is `texts`."""
+    fixed: list[str | int] = []
+    for segment in path.path:
+        if isinstance(segment, Path):
+            break
+        fixed.append(segment)
+    return tuple(fixed)
 
 
 def _implied(condition: Expression) -> frozenset[Segments]:
@@ -231,7 +248,7 @@ def _implied(condition: Expression) -> frozenset[Segments]:
     if isinstance(condition, LogicalAndExpression):
         return _implied(condition.left) | _implied(condition.right)
     if isinstance(condition, Path) and not condition.children():
-        return frozenset({tuple(each for each in condition.path if isinstance(each, str | int))})
+        return frozenset({_fixed_part(condition)})
     return frozenset()
 
 
