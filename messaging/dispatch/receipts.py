@@ -113,7 +113,21 @@ def _apply_round(
         record.state = ReceiptRecord.State.LATE if late else ReceiptRecord.State.APPLIED
         record.message_id = message
     transitions.advance_many(moves, cause=Cause.RECEIPT)
-    ReceiptRecord.objects.bulk_update(records, ["state", "due_at", "message_id"])
+    _save(records)
+
+
+def _save(records: list[ReceiptRecord]) -> None:
+    rows = [
+        {"id": record.id, "state": str(record.state), "due": record.due_at, "message": record.message_id}
+        for record in records
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE messaging_receiptrecord r SET state = v.state, due_at = v.due, message_id = v.message "
+            "FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, state text, due timestamptz, message uuid) "
+            "WHERE r.id = v.id",
+            [_json(rows)],
+        )
 
 
 def _move(record: ReceiptRecord, message: UUID, status: Status) -> tuple[Move, Status | None]:

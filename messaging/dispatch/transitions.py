@@ -96,7 +96,8 @@ _EVENT = "id, message_id, workspace_id, type, status, at, cause"
 _BEGIN_ONE = f"""
 WITH m AS (
     INSERT INTO messaging_message ({_OWN}, {_TIMES})
-    VALUES ({", ".join(["%s"] * len(_OWN.split(",")))}, now(), CASE WHEN %s::timestamptz IS NULL THEN now() END, COALESCE(%s, now()))
+    VALUES ({", ".join(["%s"] * len(_OWN.split(",")))},
+            now(), CASE WHEN %s::timestamptz IS NULL THEN now() END, COALESCE(%s, now()))
     RETURNING id, workspace_id, status
 )
 INSERT INTO messaging_messageevent ({_EVENT})
@@ -125,7 +126,7 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
                 copy.write_row((uuid7(), m.id, m.workspace_id, status.event, status.value, now, cause.value))
 
 
-def _own(m: NewMessage) -> tuple[object, ...]:
+def _own(m: NewMessage) -> tuple[Any, ...]:
     return (
         m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.channel, m.priority.value, m.recipient, m.name,
         m.subject, m.data, m.metadata, m.category, m.action_type, m.language, m.test, m.on_unknown, m.max_attempts,
