@@ -1,8 +1,8 @@
 """Ends what is left of a run whose supervisor was killed. Run as a script with the run's token, it guards that run.
 
-The kernel's death signal reaches the supervisor's own children, which stop in order. What they had started themselves (a
-worker's children, the API's workers) gets none if its parent is gone too. So the guard waits on a pipe that closes when
-the supervisor dies, gives everybody a few seconds, and kills what still carries the token in its environment.
+The kernel's death signal reaches the supervisor's own children, which stop in order. What they had started themselves
+(a worker's children, the API's workers) gets none if its parent is gone too. So the guard waits on a pipe that closes
+when the supervisor dies, gives everybody a few seconds, and kills what still carries the token in its environment.
 Standard library only: it starts before everything else and stays small.
 """
 

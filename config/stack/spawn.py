@@ -28,9 +28,11 @@ def spawn(
     on_parent_death: signal.Signals = signal.SIGTERM,
     keep: Sequence[int] = (),
     feed: bytes | None = None,
+    stdout: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own, as `account`, with the descriptors in `keep` and `feed` on its input.
 
+    Both outputs go to `log`, unless `stdout` says otherwise as in subprocess.
     The kernel sends `on_parent_death` when the thread that called this ends, so only a main thread may call it.
     """
     parent = os.getpid()
@@ -51,8 +53,8 @@ def spawn(
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=output if stdout is None else stdout,
+            stderr=output,
             start_new_session=True,
             preexec_fn=settle,
             pass_fds=tuple(keep),

@@ -1,7 +1,7 @@
 """Finds workers that live but do no work: beat's pulse reaches the queue, and nobody takes it.
 
-A stopped broker or a silent beat would make every worker look dead, so it judges only while both are well, and it measures
-how long it has seen no new pulse by its own clock, which a change of the machine's time does not move.
+A stopped broker or a silent beat would make every worker look dead, so it judges only while both are well, and it
+measures how long it has seen no new pulse by its own clock, which a change of the machine's time does not move.
 """
 
 import time
@@ -33,6 +33,7 @@ class Watchdog:
         """For each worker the last time stamp of its file, and when that was first seen."""
         self._next = 0.0
         self._quiet_until = 0.0
+        self._beat_blamed = False
 
     def silent(self) -> list[Child]:
         """Return the children to restart: workers without a pulse, or beat when no worker has one."""
@@ -47,11 +48,13 @@ class Watchdog:
             # Pulses that wait in a broker which comes back need time to be taken.
             self._quiet_until = now + self._stale
             return []
-        chosen = [self._beat] if len(late) == len(self._workers) and len(late) > 1 else late
-        self._quiet_until = now + PERIOD
-        if chosen == [self._beat]:
-            self._quiet_until = now + self._stale
-        return chosen
+        # All at once is more likely beat's fault; but if a new beat did not help, it was theirs.
+        everyone = len(late) == len(self._workers)
+        if everyone and not self._beat_blamed:
+            self._beat_blamed = True
+            return [self._beat]
+        self._beat_blamed = False
+        return late
 
     def _is_late(self, name: str, child: Child, now: float) -> bool:
         try:

@@ -1,0 +1,106 @@
+"""Brings database, static files and credentials up to date before the processes start."""
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from config.stack.errors import StackError
+from config.stack.home import CLONE, Home, read_json, write_json
+from config.stack.journal import Journal
+from config.stack.pair import wants_postgres
+from config.stack.processes import FLOWER_USER
+from config.stack.spawn import last_line, spawn
+from config.stack.variables import Ports
+
+BOOTSTRAPPED = ("username", "password", "avatar_id", "workspace_id", "api_key", "test_api_key")
+"""What the command bootstrap prints, once."""
+
+
+class Preparation:
+    """The steps of one start. A step whose inputs are those of the last start is skipped."""
+
+    def __init__(self, home: Home, env: Mapping[str, str], journal: Journal, *, fresh: bool) -> None:
+        self._home, self._env, self._journal = home, env, journal
+        self._fresh = fresh
+        self._done: dict[str, Any] = {} if fresh else read_json(home.setup)
+
+    def run(self, ports: Ports) -> None:
+        """Do every step.
+
+        Raises:
+            StackError: a command failed; the text has its last line.
+        """
+        schema = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/migrations/*.py"))])
+        # Another server's database may have been changed or exchanged by others: ask it every time.
+        if self._done.get("schema") != schema or not wants_postgres(self._env):
+            self._manage("migrating the database", "migrate", "--noinput")
+            self._keep("schema", schema)
+        assets = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/static/**/*"))])
+        if self._done.get("static") != assets or not self._home.static.is_dir():
+            self._manage("collecting static files", "collectstatic", "--noinput", "--clear")
+            self._keep("static", assets)
+        self._credentials(ports)
+
+    def _credentials(self, ports: Ports) -> None:
+        kept = {} if self._fresh else read_json(self._home.credentials)
+        if not all(kept.get(name) for name in BOOTSTRAPPED):
+            kept = self._bootstrap()
+        write_json(self._home.credentials, credentials(kept, self._env, ports))
+
+    def _bootstrap(self) -> dict[str, Any]:
+        output = self._manage("making the first workspace", "bootstrap")
+        line = next((line for line in reversed(output.splitlines()) if line.startswith("{")), "{}")
+        try:
+            made: dict[str, Any] = json.loads(line)
+        except ValueError:
+            made = {}
+        if missing := [name for name in BOOTSTRAPPED if not made.get(name)]:
+            raise StackError(
+                f"bootstrap printed no {', '.join(missing)}: the database was set up by another home. Put that home's "
+                f"credentials.json at {self._home.credentials}, or use an empty database"
+            )
+        return made
+
+    def _keep(self, name: str, value: str) -> None:
+        self._done[name] = value
+        write_json(self._home.setup, self._done)
+
+    def _manage(self, what: str, *arguments: str) -> str:
+        """Run a management command and return what it printed on standard output."""
+        log = self._home.log("setup")
+        with self._journal.step(what):
+            process = spawn(
+                [sys.executable, "manage.py", *arguments], env=self._env, log=log, cwd=CLONE, stdout=subprocess.PIPE
+            )
+            output = process.communicate()[0].decode("utf-8", "replace")
+        if process.returncode != 0:
+            raise StackError(f"manage.py {arguments[0]} failed: {last_line(log)} (see {log})")
+        return output
+
+
+def credentials(kept: Mapping[str, Any], env: Mapping[str, str], ports: Ports) -> dict[str, Any]:
+    """Return the content of credentials.json: what bootstrap made once, and the addresses of this start."""
+    return {
+        "base_url": ports.base_url,
+        "stream_url": None,
+        "admin_url": f"{ports.base_url}/admin/",
+        "flower_url": ports.flower_url,
+        **{name: kept[name] for name in BOOTSTRAPPED},
+        "flower_username": FLOWER_USER,
+        "flower_password": env["FLOWER_PASSWORD"],
+    }
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Return a fingerprint of files by name and content, and of the interpreter."""
+    total = hashlib.sha256(platform.python_version().encode())
+    for path in paths:
+        if path.is_file():
+            total.update(f"\0{path.relative_to(CLONE)}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()

@@ -1,0 +1,99 @@
+"""`up` as a person meets it: in the foreground, or in the background with the progress shown until it is ready."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO
+
+from config.stack.home import CLONE, Home, read_json
+from config.stack.journal import Journal
+from config.stack.spawn import rotate
+from config.stack.up import Stack, Wish
+from config.stack.variables import Ports
+
+READY = "\0"
+"""What the background process writes when everything works; without it, its exit code is the answer."""
+
+
+def foreground(home: Home, wish: Wish, *, report: int | None = None) -> int:
+    """Run the stack until a signal stops it. `report` is a descriptor that somebody reads who waits for it."""
+    home.make()
+    rotate(home.log("supervisor"))
+    screen = os.fdopen(report, "w", encoding="utf-8") if report is not None else sys.stdout
+    journal = Journal(screen=screen, log=home.log("supervisor"))
+    journal.say(f"Starting Dispatch on {home.root}")
+
+    def on_ready(ports: Ports, seconds: float) -> None:
+        journal.say(f"Ready after {seconds:.1f} s.\n\n{summary(home, ports)}")
+        if report is None:
+            journal.say("Ctrl-C stops everything.")
+        else:
+            _release(screen)
+            journal.leave()
+
+    return 0 if Stack(home, wish, journal).run(on_ready=on_ready) else 130
+
+
+def background(home: Home, arguments: Sequence[str], *, quiet: bool = False) -> int:
+    """Start the stack in a session of its own and return when it is ready, or with its exit code if it gives up."""
+    home.make()
+    read, write = os.pipe()
+    with home.log("supervisor").open("ab") as log:
+        command = [sys.executable, "-m", "config.cli", "up", "--home", str(home.root), *arguments]
+        process = subprocess.Popen(
+            [*command, "--report", str(write)],
+            cwd=CLONE,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(write,),
+        )
+    os.close(write)
+    try:
+        if _relay(read, quiet):
+            return 0
+        return process.wait() or 1
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        return 130
+    finally:
+        process.returncode = process.returncode or 0  # It goes on without us: no warning that it was not waited for.
+
+
+def summary(home: Home, ports: Ports) -> str:
+    """Return where everything is, and a request to try."""
+    known = read_json(home.credentials)
+    body = '{"channel": "email", "to": "ada@example.com", "subject": "Hello", "text": "It works."}'
+    return (
+        f"  API        {ports.base_url}/api/v1/     docs {ports.base_url}/api/docs/\n"
+        f"  Admin      {known['admin_url']}     user {known['username']}\n"
+        f"  Flower     {known['flower_url']}     user {known['flower_username']}\n"
+        f"  Passwords and keys are in {home.credentials}\n\n"
+        "Try it:\n\n"
+        f"  curl -X POST {ports.base_url}/api/v1/messages \\\n"
+        f"    -H 'Authorization: Bearer {known['api_key']}' -H 'Content-Type: application/json' \\\n"
+        f"    -d '{body}'\n"
+    )
+
+
+def _release(screen: IO[str]) -> None:
+    with suppress(OSError):
+        screen.write(READY)
+        screen.close()
+
+
+def _relay(source: int, quiet: bool) -> bool:
+    """Show what comes until the other end closes, and tell whether it said that it is ready."""
+    said = False
+    with os.fdopen(source, "rb", buffering=0) as stream:
+        while chunk := stream.read(4096):
+            said = said or READY.encode() in chunk
+            if not quiet:
+                sys.stdout.write(chunk.replace(READY.encode(), b"").decode("utf-8", "replace"))
+                sys.stdout.flush()
+    return said

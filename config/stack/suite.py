@@ -1,0 +1,120 @@
+"""Commands of developers and of people who try it out: manage, test, check, demo, and what runs from tests/."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from config.stack.control import down
+from config.stack.errors import StackError
+from config.stack.home import CLONE, Home, temporary_home
+from config.stack.keyring import Keyring, keyring
+from config.stack.pair import forget, temporary_pair, wants_postgres, wants_valkey
+from config.stack.servers import free_port
+from config.stack.start import background
+from config.stack.state import running
+from config.stack.variables import Ports, known_ports, variables
+
+TEST_WORKERS = 0
+"""Processes that share the test run, unless -n says otherwise; 0 is none beside pytest itself."""
+
+
+def manage(home: Home, arguments: Sequence[str]) -> int:
+    """Run manage.py in the environment of the home."""
+    if not home.secrets.exists() and (wants_postgres() or wants_valkey()):
+        print(f"note: nothing was started on {home.root} yet: ./dispatch up makes its database", file=sys.stderr)
+    home.make()
+    env = variables(home, keyring(home), known_ports(home))
+    return _run([sys.executable, "manage.py", *arguments], env)
+
+
+def test(home: Home | None, arguments: Sequence[str]) -> int:
+    """Run pytest with servers of its own, except those that the environment names."""
+    spread = [] if TEST_WORKERS == 0 or _has_flag(arguments, "-n") else ["-n", str(TEST_WORKERS)]
+    with ExitStack() as held:
+        chosen = home or held.enter_context(temporary_home("test"))
+        if home is None:
+            held.callback(forget, chosen)
+        env = held.enter_context(temporary_pair(chosen))
+        return _run([sys.executable, "-m", "pytest", *spread, *arguments], env)
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Run every check, whatever the ones before said, and print what came of each."""
+    if arguments:
+        raise StackError(f"check takes no argument {arguments[0]}")
+    with temporary_home("check") as home:
+        env = variables(home, _throwaway(), Ports(api=8000, flower=5555, postgres=1, valkey=1))
+        results = {name: _timed(name, command, env) for name, command in _checks().items()}
+    print()
+    for name, (code, seconds) in results.items():
+        print(f"  {'ok    ' if code == 0 else 'FAILED'} {name:<28}{seconds:6.1f} s")
+    return 1 if any(code for code, _ in results.values()) else 0
+
+
+def module(home: Home | None, name: str, arguments: Sequence[str]) -> int:
+    """Run a module of tests/ that brings its own stack: bench or chaos."""
+    env = dict(os.environ)
+    if home is not None:
+        env["DISPATCH_HOME"] = str(home.root)
+    return _run([sys.executable, "-m", name, *arguments], env)
+
+
+def demo(home: Home, arguments: Sequence[str]) -> int:
+    """Run the demo on the stack of the home, or on one that lives as long as the demo."""
+    state = running(home)
+    if state is not None and state.ready:
+        return manage(home, ["demo", *arguments])
+    with temporary_home("demo") as own:
+        print("Dispatch does not run: starting one for the demo", flush=True)
+        try:
+            code = background(own, ["--port", str(free_port())])
+            return code or manage(own, ["demo", *arguments])
+        finally:
+            down(own)
+            forget(own)
+
+
+def _checks() -> dict[str, list[str]]:
+    python = sys.executable
+    return {
+        "ruff check": [python, "-m", "ruff", "check", "."],
+        "ruff format --check": [python, "-m", "ruff", "format", "--check", "."],
+        "mypy": [python, "-m", "mypy", "."],
+        "lint-imports": [python, "-c", "from importlinter.cli import lint_imports_command as run; run()"],
+        "makemigrations --check": [python, "-W", "ignore::RuntimeWarning", "manage.py", "makemigrations", "--check"],
+        "manage.py check": [python, "manage.py", "check"],
+    }
+
+
+def _timed(name: str, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, float]:
+    print(f"== {name}", flush=True)
+    started = time.monotonic()
+    return _run(command, env), time.monotonic() - started
+
+
+def _throwaway() -> Keyring:
+    """Return secrets for commands that start nothing and reach nothing."""
+    word = secrets.token_hex(16)
+    key = "k1:" + "A" * 43 + "="
+    return Keyring(
+        secret_key=word * 2, dispatch_keys=key, postgres_superuser=word, postgres=word, valkey=word, flower=word
+    )
+
+
+def _has_flag(arguments: Sequence[str], flag: str) -> bool:
+    return any(argument.startswith(flag) for argument in arguments)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run a command at the terminal. Ctrl-C reaches it too, so we wait until it has dealt with it."""
+    with subprocess.Popen(command, cwd=CLONE, env=dict(env)) as process:
+        while True:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                continue
+            return code if code >= 0 else 128 - code
