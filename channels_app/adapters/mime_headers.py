@@ -142,7 +142,7 @@ def fold(header: str) -> str:
 
 def parameter(name: str, value: str) -> str:
     """Write a MIME parameter as folded `;` continuations: quoted where plain, else by RFC 2231."""
-    if value.isascii() and value.isprintable() and len(value) <= _PARAMETER_CHARS:
+    if _PLAIN.match(value) and len(value) <= _PARAMETER_CHARS:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f';\r\n {name}="{escaped}"'
     encoded = f"utf-8''{quote(value, safe='')}"

@@ -200,7 +200,7 @@ class Wire:
 def cleaned(words: bytes) -> str:
     """Make a server's words fit to show: no escape or control codes, and not too long."""
     text = _ESCAPE_CODES.sub("", words[: DETAIL_LIMIT * 8].decode("utf-8", "replace"))
-    return _CONTROLS.sub(" ", text).strip()[:DETAIL_LIMIT]
+    return " ".join(_CONTROLS.sub(" ", text).split())[:DETAIL_LIMIT]
 
 
 def _dial(host: str, port: int, deadline: float) -> socket.socket:
