@@ -8,6 +8,15 @@ from typing import Any
 import structlog
 
 
+_QUIET = {
+    "django.request": "ERROR",
+    "celery.app.trace": "WARNING",
+    "celery.beat": "WARNING",
+    "celery.worker.strategy": "WARNING",
+}
+"""Loggers that would write a line for each request or task."""
+
+
 def _shared() -> list[Any]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -33,7 +42,7 @@ def logging_config(*, process: str, level: str) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"django.request": {"level": "ERROR"}, "celery.app.trace": {"level": "WARNING"}},
+        "loggers": {name: {"level": quiet} for name, quiet in _QUIET.items()},
     }
 
 

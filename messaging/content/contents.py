@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,8 +28,8 @@ class LoadedContent:
     size: int
     """Bytes that it holds in memory, roughly."""
 
-    def render(self, *, data: Mapping[str, Any] | None, name: str, to: str) -> tuple[str, str]:
-        """The HTML body and the text for one recipient.
+    def render(self, *, data: Mapping[str, Any] | None, name: str, to: str, now: datetime) -> tuple[str, str]:
+        """The HTML body and the text for one recipient; `now` is what a template's `now` means.
 
         Raises:
             RenderFailed: the template reached a limit or met a value that it cannot use.
@@ -36,20 +37,26 @@ class LoadedContent:
         if self.html.static and self.text.static:
             return self.html.source, self.text.source
         context = context_of(data or {}, name, to)
-        return self.html.render(context), self.text.render(context)
+        return self.html.render(context, now=now), self.text.render(context, now=now)
 
 
 _kept: OrderedDict[UUID, LoadedContent] = OrderedDict()
 _lock = threading.Lock()
 
 
-def load(content_id: UUID) -> LoadedContent:
-    """Give a content, from this process's memory where it has just been used."""
+def load(content_id: UUID, *, html: bool) -> LoadedContent:
+    """Give a content, from this process's memory where it has just been used.
+
+    `html` says that values are escaped in the body; a content belongs to one channel, so it never differs.
+
+    Raises:
+        TemplateRefused: its templates are not accepted (any more).
+    """
     with _lock:
         if content_id in _kept:
             _kept.move_to_end(content_id)
             return _kept[content_id]
-    loaded = _read(content_id)
+    loaded = _read(content_id, html=html)
     with _lock:
         _kept[content_id] = loaded
         while len(_kept) > 1 and (len(_kept) > _KEPT or sum(one.size for one in _kept.values()) > _KEPT_BYTES):
@@ -57,7 +64,7 @@ def load(content_id: UUID) -> LoadedContent:
     return loaded
 
 
-def _read(content_id: UUID) -> LoadedContent:
+def _read(content_id: UUID, *, html: bool) -> LoadedContent:
     row = Content.objects.get(pk=content_id)
     attachments = tuple(
         Attachment(
@@ -69,7 +76,7 @@ def _read(content_id: UUID) -> LoadedContent:
         for file in row.attachments.all()
     )
     return LoadedContent(
-        html=compile(row.body, html=True, field="body"),
+        html=compile(row.body, html=html, field="body"),
         text=compile(row.text, html=False, field="text"),
         shared=SharedContent(
             key=row.id,

@@ -12,9 +12,9 @@ import structlog
 from django.conf import settings
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import Accepted, Ambiguous, Limits, OutboundMessage, Outcome, Receipt, Throttled
+from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
 from messaging.content import contents
-from messaging.content.rendering import RenderFailed
+from messaging.content.rendering import RenderFailed, TemplateRefused
 from messaging.dispatch import claims, providers, queue, retry
 from messaging.dispatch.claims import Lease
 from messaging.dispatch.queue import Lane
@@ -135,8 +135,8 @@ class _Run:
                 return
             try:
                 outbound = _render(self.lane, message)
-            except RenderFailed as error:
-                self.hand_over.put(Move(id=message.id, to=Status.FAILED, code="render_failed", error=str(error)))
+            except (RenderFailed, TemplateRefused) as error:
+                self.hand_over.put(Move(id=message.id, to=Status.FAILED, code="render_failed", error=error.detail))
                 continue
             yield outbound
 
@@ -178,8 +178,8 @@ def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provi
 
 
 def _render(lane: Lane, message: Claimed) -> OutboundMessage:
-    content = contents.load(message.content_id)
-    html, text = content.render(data=message.data, name=message.name, to=message.recipient)
+    content = contents.load(message.content_id, html=lane.channel is Channel.EMAIL)
+    html, text = content.render(data=message.data, name=message.name, to=message.recipient, now=message.sending_at)
     return OutboundMessage(
         id=message.id,
         workspace_id=message.workspace_id,

@@ -31,6 +31,7 @@ from messaging.state import Cause, Priority
 
 LARGEST_BATCH = 10_000
 _LONGEST_WORD = 100
+_LONGEST_DETAIL = 500
 _SHOWN = 100
 """Places that one refusal names at the most."""
 
@@ -287,11 +288,11 @@ def _subject(templates: _Templates, recipient: Recipient, address: str) -> str:
         except screen.Unclean as error:
             raise Invalid.at("/name", error.code, error.detail) from error
     if templates.static:
-        return templates.subject.source
+        return render_subject(templates.subject, {})
     context = context_of(recipient.data or {}, recipient.name, address)
     missing = templates.missing(context)
     if missing:
-        raise Invalid.at("/data", "missing_variables", f"the template needs: {', '.join(missing)}")
+        raise Invalid.at("/data", "missing_variables", f"the template needs: {', '.join(missing)[:_LONGEST_DETAIL]}")
     try:
         return render_subject(templates.subject, context)
     except RenderFailed as error:

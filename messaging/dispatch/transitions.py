@@ -83,6 +83,7 @@ class Claimed:
     max_attempts: int
     throttles: int
     on_unknown: str
+    sending_at: datetime
 
 
 _OWN = (
@@ -163,13 +164,13 @@ WITH wanted AS (
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown
+       throttles, on_unknown, sending_at
   FROM moved ORDER BY n
 """
 
