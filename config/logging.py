@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 
-
 _QUIET = {
     "django.request": "ERROR",
     "celery.app.trace": "WARNING",
