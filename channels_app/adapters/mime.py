@@ -280,7 +280,8 @@ def _encoded_file(attachment: Attachment, boundary: str) -> bytes:
     _check_attachment(attachment)
     disposition = "inline" if attachment.content_id else "attachment"
     identity = f"Content-ID: <{_bare_id(attachment.content_id)}>\r\n" if attachment.content_id else ""
-    name = parameter("filename", attachment.filename) if attachment.filename else ""
+    filename = attachment.filename.strip()
+    name = parameter("filename", filename) if filename else ""
     head = (
         f"Content-Type: {_media_type(attachment)}\r\nContent-Transfer-Encoding: base64\r\n"
         f"{identity}Content-Disposition: {disposition}{name}\r\n\r\n"

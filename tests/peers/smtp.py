@@ -125,6 +125,7 @@ class Talk(asyncio.Protocol):
         self.sink, self.conduct, self.context, self.file, self.talks = sink, sink.conduct, context, file, talks
         self.transport: Any = None
         self.buffer = bytearray()
+        self.unsaid = bytearray()
         self.number = 0
         self.secured = sink.conduct.tls
         self.waiting = False
@@ -149,6 +150,7 @@ class Talk(asyncio.Protocol):
         self.sink.connections += 1
         self.number = self.sink.connections
         self.say(self.conduct.greeting)
+        self.flush()
         if not self.conduct.greeting.startswith("220"):
             transport.close()
 
@@ -162,10 +164,23 @@ class Talk(asyncio.Protocol):
     # The conversation
 
     def say(self, line: str) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(line.encode() + b"\r\n")
+        self.unsaid += line.encode() + b"\r\n"
+
+    def flush(self) -> None:
+        """Send all that is to be said in one write: several commands may have come in one read."""
+        if self.unsaid and not self.transport.is_closing():
+            self.transport.write(bytes(self.unsaid))
+        self.unsaid.clear()
+
+    def hang_up(self) -> None:
+        self.flush()
+        self.transport.close()
 
     def pump(self) -> None:
+        self.converse()
+        self.flush()
+
+    def converse(self) -> None:
         while self.buffer and not self.waiting and not self.transport.is_closing():
             if self.in_body:
                 if not self.take_body():
@@ -218,13 +233,14 @@ class Talk(asyncio.Protocol):
 
     def on_quit(self, line: bytes) -> None:
         self.say("221 2.0.0 bye")
-        self.transport.close()
+        self.hang_up()
 
     def on_tls(self, line: bytes) -> None:
         if self.context is None:
             self.say("454 4.7.0 no TLS now")
             return
         self.say("220 2.0.0 go ahead")
+        self.flush()
         self.waiting = True
         self.buffer.clear()
         task = asyncio.ensure_future(self.secure())
@@ -393,7 +409,7 @@ class Talk(asyncio.Protocol):
             if self.taken == self.conduct.letters_per_connection:
                 if self.conduct.farewell:
                     self.say("421 4.3.2 enough for now")
-                self.transport.close()
+                self.hang_up()
 
     def drip(self, rest: bytes) -> None:
         self.waiting = bool(rest)
@@ -404,7 +420,7 @@ class Talk(asyncio.Protocol):
     def refuse(self, code: int) -> None:
         self.say(f"{code} {code // 100}.0.0 refused as asked")
         if code == 421:
-            self.transport.close()
+            self.hang_up()
 
 
 def self_signed(folder: Path, *, name: str = "localhost", days: int = 1) -> tuple[Path, Path]:

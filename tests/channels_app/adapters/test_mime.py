@@ -339,8 +339,8 @@ def test_any_letter_is_read_back_as_it_was_written(subject, name, sender, html, 
         assert_same_text(body(message, "plain"), text)
     found = [part for part in message.walk() if part.get_content_disposition() in ("attachment", "inline")]
     assert sorted(
-        (part.get_filename(), part.get_payload(decode=True), part.get_content_type()) for part in found
-    ) == sorted((file.filename, file.content, file.content_type) for file in files)
+        (part.get_filename() or "", part.get_payload(decode=True), part.get_content_type()) for part in found
+    ) == sorted((file.filename.strip(), file.content, file.content_type) for file in files)
 
 
 @settings(max_examples=60, deadline=None)
