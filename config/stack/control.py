@@ -12,7 +12,7 @@ from typing import TextIO
 from config.stack import locks
 from config.stack.errors import StackError
 from config.stack.home import Home
-from config.stack.state import Row, memory, readiness, running
+from config.stack.state import Row, memory, own_memory, readiness, running
 from config.stack.variables import known_ports
 
 _STOP_SECONDS = 150.0
@@ -32,7 +32,7 @@ def status(home: Home) -> int:
     rows = (Row(name="supervisor", pid=state.pid, since=state.since, restarts=0), *state.rows)
     total = 0
     for row in rows:
-        used = memory(row.pid) if row.pid and row.name != "supervisor" else _own(row.pid)
+        used = _memory(row)
         total += used
         age = _age(time.time() - row.since) if row.pid and row.since else "ended"
         print(f"{row.name:<12}{row.pid or '-':>9}{age:>12}{row.restarts:>10}{_megabytes(used):>10}")
@@ -118,13 +118,11 @@ def _handle(pid: int) -> int | None:
         return None
 
 
-def _own(pid: int | None) -> int:
-    """Return the memory of one process, not of its session, which may be the terminal's."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+def _memory(row: Row) -> int:
+    if row.pid is None:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmRSS:")), 0)
+    # The supervisor's descendants have rows of their own.
+    return own_memory(row.pid) if row.name == "supervisor" else memory(row.pid)
 
 
 def _megabytes(count: int) -> str:

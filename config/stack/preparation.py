@@ -37,7 +37,7 @@ class Preparation:
         """
         schema = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/migrations/*.py"))])
         # Another server's database may have been changed or exchanged by others: ask it every time.
-        if self._done.get("schema") != schema or not wants_postgres(self._env):
+        if self._done.get("schema") != schema or not wants_postgres():
             self._manage("migrating the database", "migrate", "--noinput")
             self._keep("schema", schema)
         assets = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/static/**/*"))])

@@ -107,25 +107,28 @@ def readiness(ports: Ports, *, timeout: float = 3.0) -> tuple[int | None, str]:
 
 
 def memory(leader: int) -> int:
-    """Return the bytes that a process and those in its session use, shared pages counted once over all users."""
-    total = 0
+    """Return the bytes that a process and its descendants use, shared pages divided among their users."""
+    parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            # The name in parentheses may hold spaces: the session is the fourth field after it.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader:
-                total += _proportional(entry)
+            # The name in parentheses may hold spaces and parentheses: the parent is the second field after it.
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             continue
-    return total
+    family = {leader}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(own_memory(pid) for pid in family)
 
 
-def _proportional(entry: Path) -> int:
-    try:
-        text, word = (entry / "smaps_rollup").read_text(), "Pss:"
-    except OSError:
-        text, word = (entry / "status").read_text(), "VmRSS:"
-    for line in text.splitlines():
-        if line.startswith(word):
-            return int(line.split()[1]) * _KILOBYTE
+def own_memory(pid: int) -> int:
+    """Return the bytes of one process."""
+    for name, word in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+        try:
+            text = Path(f"/proc/{pid}/{name}").read_text()
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith(word):
+                return int(line.split()[1]) * _KILOBYTE
     return 0
