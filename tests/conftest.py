@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from pytest_django.plugin import DjangoDbBlocker
 
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 _DATABASES_EACH = 2
@@ -49,6 +51,19 @@ def clean_valkey() -> None:
     for name in ("REDIS_URL", "BROKER_URL"):
         with redis.Redis.from_url(os.environ[name]) as client:
             client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Before the test database goes, end the connections that the dispatcher's own threads keep to it."""
+    from django.db import connection
+
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")

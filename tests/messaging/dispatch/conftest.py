@@ -1,0 +1,36 @@
+"""What the tests of dispatch share: a provider that plays a script, and lanes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import SettingsWrapper
+
+from channels_app import registry
+from channels_app.types import Channel, Limits
+from messaging.dispatch import providers
+from tests.messaging.dispatch.scripted import Script, ScriptedAdapter
+
+Install = Callable[..., ScriptedAdapter]
+
+
+@pytest.fixture
+def install(settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Make a scripted adapter the provider of a channel, by the table of adapters and the settings."""
+    monkeypatch.setitem(registry.ADAPTERS, "scripted", "tests.messaging.dispatch.scripted:ScriptedAdapter")
+
+    def put(
+        script: Script, *, channel: Channel = Channel.EMAIL, batch: int = 100, group: int = 10, **options: Any
+    ) -> ScriptedAdapter:
+        limits = Limits(batch=batch, group=group)
+        one = {"adapter": "scripted", "script": script, "limits": limits, **options}
+        settings.CHANNELS = {**settings.CHANNELS, channel.value: [one]}
+        providers.registry.cache_clear()
+        adapter = providers.adapter(channel.value, test=False)
+        assert isinstance(adapter, ScriptedAdapter)
+        return adapter
+
+    yield put
+    providers.registry.cache_clear()
