@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 REPLY_LIMIT: Final = 64 * 1024
 """Bytes in one reply; what goes on longer is nonsense."""
@@ -205,24 +205,30 @@ def cleaned(words: bytes) -> str:
 
 def _dial(host: str, port: int, deadline: float) -> socket.socket:
     failure = Lost("connection_failed", "the name has no address")
-    for family, kind, protocol, _, address in _looked_up(host, port, deadline):
-        left = deadline - time.monotonic()
-        if left <= 0:
+    addresses = _looked_up(host, port, deadline)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        # Each address has its share of what is left, so that one that never answers leaves time for the next.
+        seconds = (deadline - time.monotonic()) / (len(addresses) - number)
+        if seconds <= 0:
             raise Lost("connect_timeout")
-        dialled = socket.socket(family, kind, protocol)
         try:
-            dialled.settimeout(left)
-            dialled.connect(address)
-            _tune(dialled, deadline - time.monotonic())
+            return _connected(socket.socket(family, kind, protocol), address, seconds, deadline)
         except TimeoutError:
-            dialled.close()
             failure = Lost("connect_timeout")
         except OSError as error:
-            dialled.close()
             failure = Lost("connection_failed", error.strerror or str(error))
-        else:
-            return dialled
     raise failure
+
+
+def _connected(dialled: socket.socket, address: Any, seconds: float, deadline: float) -> socket.socket:
+    try:
+        dialled.settimeout(seconds)
+        dialled.connect(address)
+        _tune(dialled, deadline - time.monotonic())
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
 
 
 def _tune(dialled: socket.socket, seconds: float) -> None:
@@ -233,19 +239,18 @@ def _tune(dialled: socket.socket, seconds: float) -> None:
         dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1_000, int(seconds * 1_000)))
 
 
-_AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
-
-
-def _looked_up(host: str, port: int, deadline: float) -> list[_AddressInfo]:
+def _looked_up(host: str, port: int, deadline: float) -> list[tuple[int, int, int, str, Any]]:
     """Resolve a name within the deadline: no socket time-out covers the look-up, so it runs aside."""
-    found: list[_AddressInfo] = []
-    failures: list[OSError] = []
+    found: list[tuple[int, int, int, str, Any]] = []
+    failures: list[str] = []
 
     def look_up() -> None:
         try:
             found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except OSError as error:
-            failures.append(error)
+            failures.append(error.strerror or "the name cannot be resolved")
+        except UnicodeError:
+            failures.append("the name is malformed")
 
     lookup = threading.Thread(target=look_up, name="smtp-lookup", daemon=True)
     lookup.start()
@@ -253,5 +258,5 @@ def _looked_up(host: str, port: int, deadline: float) -> list[_AddressInfo]:
     if lookup.is_alive():
         raise Lost("lookup_timeout")
     if failures:
-        raise Lost("lookup_failed", failures[0].strerror or "the name cannot be resolved")
+        raise Lost("lookup_failed", failures[0])
     return found

@@ -287,8 +287,9 @@ def test_a_server_that_never_greets_is_given_up_at_the_deadline():
     assert struck.code == "timeout"
 
 
-def test_a_name_that_cannot_be_resolved_is_transient():
-    adapter = SmtpAdapter.from_options(Channel.EMAIL, {"url": "smtp://nowhere.invalid:25?timeout=2"})
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
+def test_a_name_that_cannot_be_resolved_is_transient(host):
+    adapter = SmtpAdapter.from_options(Channel.EMAIL, {"url": f"smtp://{host}:25?timeout=2"})
     struck = outcome(adapter, to("a"))
     assert isinstance(struck, Transient)
     assert struck.code in ("lookup_failed", "lookup_timeout")
