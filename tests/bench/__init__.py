@@ -1,0 +1,1 @@
+"""Compares Dispatch with what people write by hand, side by side on one machine: `./dispatch bench`."""
