@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, URLResolver, include, path
+from django.views import defaults
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from config.health import live, ready
+from messaging.api.common.refusals import Malformed
+from messaging.api.v1.envelope import problem
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("messaging.urls")),
+    path("livez", live),
+    path("livez/", live),
+    path("readyz", ready),
+    path("readyz/", ready),
+    path("admin/", admin.site.urls),
+]
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer what is refused before it reaches a view, such as a request for a host that is not ours."""
+    if request.path.startswith(("/api/v1", "/api/token")):
+        return problem(request, Malformed("The request is malformed.", code="malformed_request"))
+    return defaults.bad_request(request, exception)
+
+
+handler400 = "config.urls.bad_request"

@@ -121,12 +121,12 @@ def revoke(*, caller: Caller, key_id: UUID) -> None:
         raise NotFound("There is no such API key.")
     if key.mode == Mode.LIVE:
         demand_live(caller)
-    keys_of(workspace_id=caller.workspace_id).filter(id=key_id, revoked_at=None).update(revoked_at=Now())
+    end(keys_of(workspace_id=caller.workspace_id).filter(id=key_id))
 
 
-def revoke_all(*, workspace_id: UUID, user_id: UUID) -> None:
-    """End every key that acts for a person in a workspace."""
-    keys_of(workspace_id=workspace_id).filter(user_id=user_id, revoked_at=None).update(revoked_at=Now())
+def end(found: QuerySet[ApiKey]) -> None:
+    """Revoke those of the keys that are in use."""
+    found.filter(revoked_at=None).update(revoked_at=Now())
 
 
 def authenticate(raw: str, *, workspace: str | None = None) -> Caller:

@@ -88,7 +88,7 @@ def remove(*, caller: Caller, member_id: UUID) -> None:
     with transaction.atomic():
         member = _held(caller, member_id)
         _keep_an_owner(member)
-        keys.revoke_all(workspace_id=caller.workspace_id, user_id=member.user_id)
+        keys.end(keys.keys_of(workspace_id=caller.workspace_id).filter(user_id=member.user_id))
         member.delete()
 
 

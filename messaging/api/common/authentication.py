@@ -1,0 +1,64 @@
+"""Recognises callers: API keys, access tokens of people, and browser sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from messaging.content.screen import one_line
+from messaging.models import User
+from messaging.tenancy import keys, workspaces
+from messaging.tenancy.access import Caller
+
+
+def named_workspace(request: Request | HttpRequest) -> str | None:
+    """The id or slug in `X-Workspace`, if the request names one."""
+    name = request.META.get("HTTP_X_WORKSPACE")
+    if name is not None:
+        one_line(name)
+    return name
+
+
+def bearer(request: Request | HttpRequest) -> str | None:
+    """What stands after `Authorization: Bearer`."""
+    scheme, _, credential = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
+
+
+class KeyAuthentication(BaseAuthentication):
+    """`X-API-Key: dk_…` or `Authorization: Bearer dk_…`."""
+
+    def authenticate(self, request: Request) -> tuple[None, Caller] | None:
+        raw = request.META.get("HTTP_X_API_KEY")
+        if raw is None:
+            raw = bearer(request)
+            if raw is None or not raw.startswith(keys.START):
+                return None
+        return None, keys.authenticate(raw, workspace=named_workspace(request))
+
+
+class TokenAuthentication(JWTAuthentication):
+    """`Authorization: Bearer <access token>` of a person."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        raw = bearer(request)
+        if raw is None:
+            return None
+        user = self.get_user(self.get_validated_token(raw.encode()))
+        return user, workspaces.enter(user_id=user.pk, workspace=named_workspace(request))
+
+
+class BrowserAuthentication(SessionAuthentication):
+    """The session of somebody who signed in with a browser; writing needs the CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = found[0]
+        assert isinstance(user, User)  # noqa: S101 - the session backend knows no other kind
+        return user, workspaces.enter(user_id=user.pk, workspace=named_workspace(request))

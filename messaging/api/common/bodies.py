@@ -1,0 +1,154 @@
+"""Reads request bodies: bytes, then JSON, then a typed Struct, each step with its own refusal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest
+
+from messaging.api.common.refusals import Malformed, WrongMediaType
+from messaging.content.screen import screen
+from messaging.errors import FieldError, Invalid, TooLarge
+
+T = TypeVar("T")
+
+STRICT_BYTES = 64 * 1024
+"""Up to this size a name that stands twice in one object is refused; in longer bodies the last one counts."""
+
+_JSON = re.compile(r"application/json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?\Z", re.IGNORECASE)
+_SEGMENT = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
+_PLACED = re.compile(r"(?P<what>.*) - at `(?P<key>key in )?(?P<path>\$[^`]*)`\Z", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
+_CODES = (
+    ("Invalid enum value", "invalid_choice"),
+    ("Invalid ", "invalid_value"),
+    ("Expected `datetime` with", "time_zone_required"),
+    ("of length <=", "too_long"),
+    ("of length >=", "too_short"),
+    ("matching regex", "invalid_value"),
+    (">=", "out_of_range"),
+    ("<=", "out_of_range"),
+    ("Expected ", "wrong_type"),
+)
+
+
+def read(request: HttpRequest) -> bytes:
+    """Give the body of a JSON request, never more than `MAX_BODY_BYTES`.
+
+    Raises:
+        WrongMediaType: the body is not plain JSON in UTF-8.
+        TooLarge: it is longer than a request may be, whether its length was announced or not.
+    """
+    if not _JSON.match(request.META.get("CONTENT_TYPE", "")):
+        raise WrongMediaType("The body must be application/json in UTF-8.")
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise WrongMediaType("The body must not be compressed.")
+    limit: int = settings.MAX_BODY_BYTES
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    if announced.isdecimal() and int(announced) > limit:
+        _refuse_size(limit)
+    body: bytes = _stream(request, announced).read(limit + 1)
+    if len(body) > limit:
+        _refuse_size(limit)
+    return body
+
+
+def _stream(request: HttpRequest, announced: str) -> Any:
+    """A body without a length (chunked) is read from the server, where the server marks its end; Django shows none."""
+    unannounced = not announced and request.META.get("wsgi.input_terminated")
+    return request.environ["wsgi.input"] if unannounced and isinstance(request, WSGIRequest) else request
+
+
+def _refuse_size(limit: int) -> NoReturn:
+    raise TooLarge(f"A request body has at most {limit} bytes.", code="body_too_large")
+
+
+def parse(body: bytes, into: type[T]) -> T:
+    """Turn a body into a Struct.
+
+    Raises:
+        Malformed: it is not one JSON value.
+        Invalid: a field is unknown, missing or of the wrong type, or holds what cannot be stored.
+    """
+    return convert(decode(body), into)
+
+
+def decode(body: bytes) -> Any:
+    """Read one JSON value without NUL, lone surrogates, numbers out of range or too many levels.
+
+    Raises:
+        Malformed: it is not one JSON value.
+        Unclean: it holds what cannot be taken in.
+    """
+    value = decode_unscreened(body)
+    screen(value)
+    return value
+
+
+def decode_unscreened(body: bytes) -> Any:
+    """Read one JSON value; whoever asks screens its parts.
+
+    Raises:
+        Malformed: it is not one JSON value.
+    """
+    try:
+        if len(body) > STRICT_BYTES:
+            return msgspec.json.decode(body)
+        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
+    except msgspec.ValidationError as error:
+        raise Invalid("A number is out of range.", code="out_of_range") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed("The body is not valid JSON in UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise Malformed(f"The body is not valid JSON: line {error.lineno}, column {error.colno}.") from error
+    except ValueError as error:
+        # Python's own limit on the digits of a whole number.
+        raise Invalid("A number is out of range.", code="out_of_range") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Malformed("A name stands twice in one object.", code="duplicate_name")
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise Malformed("NaN and infinities are not JSON.")
+
+
+def convert(value: Any, into: type[T]) -> T:
+    """Turn a JSON value into a Struct.
+
+    Raises:
+        Invalid: a field is unknown, missing or of the wrong type.
+    """
+    try:
+        return msgspec.convert(value, into)
+    except msgspec.ValidationError as error:
+        place = field_error(error)
+        raise Invalid(place.detail, errors=[place]) from error
+
+
+def field_error(error: msgspec.ValidationError) -> FieldError:
+    """Say which field a Struct was refused for, and why."""
+    placed = _PLACED.match(str(error))
+    what = placed["what"] if placed else str(error)
+    parts = [name or index for name, index in _SEGMENT.findall(placed["path"])] if placed else []
+    if unknown := _UNKNOWN.match(what):
+        return FieldError(_pointer(parts, unknown[1]), "unknown_field", "There is no such field.")
+    if missing := _MISSING.match(what):
+        return FieldError(_pointer(parts, missing[1]), "required", "This field is required.")
+    code = next((code for words, code in _CODES if words in what), "invalid_value")
+    return FieldError(_pointer(parts), code, what.replace("`", ""))
+
+
+def _pointer(parts: list[str], name: str | None = None) -> str:
+    names = [*parts, name.replace("~", "~0").replace("/", "~1")[:200]] if name is not None else parts
+    return "".join(f"/{each}" for each in names)

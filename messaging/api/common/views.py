@@ -1,0 +1,71 @@
+"""The order of work that every operation shares: who asks, may they, do it, answer or refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from messaging.api.common import bodies
+from messaging.api.common.authentication import BrowserAuthentication, KeyAuthentication, TokenAuthentication
+from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, refusal_of
+from messaging.errors import DispatchError, Unauthenticated
+from messaging.tenancy.access import Caller, demand
+
+T = TypeVar("T")
+
+_JSON_TYPES = re.compile(
+    r"(?:^|,)\s*(?:\*/\*|application/\*|application/(?:problem\+)?json)\s*(?:;|,|$)", re.IGNORECASE
+)
+
+
+class ApiView(APIView):
+    """A path of a surface. `scopes` says what each method needs; None is open to every recognised caller."""
+
+    authentication_classes = (KeyAuthentication, TokenAuthentication, BrowserAuthentication)
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
+    scopes: ClassVar[Mapping[str, str | None]] = {}
+    open: ClassVar[bool] = False
+    """Whether nobody is asked who they are."""
+    caller: Caller
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: answers do not differ by Accept, and Allow belongs to a refused method."""
+        return {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        accept = request.META.get("HTTP_ACCEPT")
+        if accept and not _JSON_TYPES.search(accept):
+            raise NotAcceptable("The answer is application/json.")
+        if self.open:
+            return
+        self.perform_authentication(request)
+        if not isinstance(request.auth, Caller):
+            raise Unauthenticated("This needs an API key, an access token or a session.")
+        self.caller = request.auth
+        scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
+        if scope is not None:
+            demand(self.caller, scope)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        refusal = refusal_of(exc)
+        if isinstance(refusal, MethodNotAllowed):
+            refusal.allowed = tuple(self.allowed_methods)
+        return self.refuse(refusal)
+
+    def refuse(self, error: DispatchError) -> HttpResponse:
+        """Say no in the surface's own shape."""
+        raise NotImplementedError
+
+    def parsed(self, into: type[T]) -> T:
+        """The request's body as a Struct.
+
+        Raises:
+            DispatchError: it cannot be read as one.
+        """
+        return bodies.parse(bodies.read(self.request._request), into)

@@ -1,0 +1,100 @@
+"""The query parameters of /api/v1's lists, and what they mean to the selectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django.forms import Form
+from django.http import HttpRequest, QueryDict
+
+from channels_app.types import Channel
+from messaging.api.common import cursors
+from messaging.api.common.cursors import Cursor
+from messaging.dispatch.selectors import MessageFilter
+from messaging.errors import FieldError, Invalid
+from messaging.models import Message
+from messaging.state import Status
+
+_CODES = {"invalid_choice": "invalid_choice", "max_value": "out_of_range", "min_value": "out_of_range"}
+
+
+class WordsFilter(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]  # no stubs
+    """One word or several, with commas between."""
+
+
+class PageFilters(django_filters.FilterSet):  # type: ignore[misc]  # no stubs
+    """What every list takes: a place to start at and a number of rows."""
+
+    cursor = django_filters.CharFilter(max_length=200)
+    limit = django_filters.NumberFilter(min_value=1, max_value=cursors.LARGEST, decimal_places=0, max_digits=9)
+
+
+class MessageFilters(PageFilters):
+    """The filters of the list of messages."""
+
+    status = WordsFilter(choices=[(status.value, status.value) for status in Status])
+    channel = WordsFilter(choices=[(channel.value, channel.value) for channel in Channel])
+    to = django_filters.CharFilter(max_length=2048)
+    batch = django_filters.UUIDFilter()
+    created_after = django_filters.IsoDateTimeFilter()
+    created_before = django_filters.IsoDateTimeFilter()
+    error_code = django_filters.CharFilter(max_length=100)
+    q = django_filters.CharFilter(max_length=2048)
+    test = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+    ordering = django_filters.ChoiceFilter(choices=[("created_at", "created_at"), ("-created_at", "-created_at")])
+
+
+class Listing:
+    """What a list was asked for: cleaned values, a place, a size, and the text that its cursors are bound to."""
+
+    def __init__(self, request: HttpRequest, filters: type[PageFilters], *, workspace_id: UUID) -> None:
+        self.values = _cleaned(request.GET, filters)
+        self.limit = int(self.values["limit"] or cursors.LIMIT)
+        self.ascending = self.values.get("ordering") == "created_at"
+        narrowing = sorted((name, str(value)) for name, value in self.values.items() if name not in {"cursor", "limit"})
+        self.query = f"{request.path.rstrip('/')} {workspace_id} {narrowing!r}"
+        text = self.values["cursor"]
+        self.cursor: Cursor | None = cursors.read(text, query=self.query) if text else None
+
+
+def message_filter(values: Mapping[str, Any]) -> MessageFilter:
+    """The cleaned parameters in the domain's words."""
+    return MessageFilter(
+        statuses=frozenset(Status(word) for word in values["status"] or ()),
+        channels=frozenset(Channel(word) for word in values["channel"] or ()),
+        to=values["to"] or None,
+        batch_id=values["batch"],
+        error_code=values["error_code"] or None,
+        test=None if values["test"] in {"", None} else values["test"],
+        created_after=values["created_after"],
+        created_before=values["created_before"],
+        q=values["q"] or None,
+    )
+
+
+def _cleaned(given: QueryDict, filters: type[PageFilters]) -> dict[str, Any]:
+    """Check every parameter; one that is unknown or stands twice is refused by name."""
+    known = filters.base_filters
+    errors = [
+        FieldError(f"/{name[:100]}", "unknown_parameter", "There is no such parameter.")
+        for name in given
+        if name not in known
+    ]
+    errors += [
+        FieldError(f"/{name}", "repeated_parameter", "This parameter stands here more than once.")
+        for name in given
+        if name in known and len(given.getlist(name)) > 1
+    ]
+    form: Form = filters(given, queryset=Message.objects.none()).form
+    if not form.is_valid():
+        for name, found in form.errors.as_data().items():
+            code = _CODES.get(found[0].code or "", "invalid_value")
+            errors.append(FieldError(f"/{name}", code, found[0].messages[0]))
+    if errors:
+        raise Invalid("A query parameter cannot be used.", errors=errors)
+    return dict(form.cleaned_data)

@@ -1,0 +1,92 @@
+"""The OpenAPI document of /api/v1, and a page to read it with."""
+
+# drf-spectacular has hints for its callers only, not for its classes.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.views import SpectacularSwaggerView
+
+from messaging.api.common.rendering import JSON, encode
+
+_REF = "#/components/schemas/{name}"
+
+
+class StructExtension(OpenApiSerializerExtension):
+    """Describes Structs by the JSON Schema that msgspec makes of the same types it checks requests with."""
+
+    target_class = "msgspec.Struct"
+    match_subclasses = True
+
+    @classmethod
+    def _matches(cls, target: Any) -> bool:
+        kind = getattr(target, "__origin__", target)
+        return inspect.isclass(kind) and issubclass(kind, msgspec.Struct)
+
+    def get_name(self, auto_schema: Any, direction: str) -> str:
+        (reference,), _ = msgspec.json.schema_components([self.target], ref_template="{name}")
+        return str(reference["$ref"])
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> Any:
+        own = self.get_name(auto_schema, direction)
+        _, components = msgspec.json.schema_components([self.target], ref_template=_REF)
+        for name, described in components.items():
+            if name != own:
+                component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=described)
+                auto_schema.registry.register_on_missing(component)
+        return components[own]
+
+
+class _Scheme(OpenApiAuthenticationExtension):
+    described: dict[str, str] = {}
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return self.described
+
+
+class KeyScheme(_Scheme):
+    target_class = "messaging.api.common.authentication.KeyAuthentication"
+    name = "apiKey"
+    described = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "Or as a bearer token."}
+
+
+class TokenScheme(_Scheme):
+    target_class = "messaging.api.common.authentication.TokenAuthentication"
+    name = "accessToken"
+    described = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class SessionScheme(_Scheme):
+    target_class = "messaging.api.common.authentication.BrowserAuthentication"
+    name = "session"
+    described = {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+def without_slashes(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+    """Each path once, in the spelling without a slash at its end."""
+    return [endpoint for endpoint in endpoints if not endpoint[0].endswith("/")]
+
+
+@cache
+def document() -> bytes:
+    """The document, made once: it depends on the code alone."""
+    return encode(SchemaGenerator().get_schema(request=None, public=True))
+
+
+@require_safe
+def schema(request: HttpRequest) -> HttpResponse:
+    """The OpenAPI 3.1 document."""
+    return HttpResponse(document(), content_type=JSON)
+
+
+docs = SpectacularSwaggerView.as_view(url_name="schema")

@@ -1,0 +1,283 @@
+"""Messages, their events and batches, as they go out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from channels_app.types import Channel
+from messaging import models
+from messaging.api.common.rendering import stamp
+from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
+from messaging.dispatch.selectors import BatchProgress, Rendered
+from messaging.state import Cause, Priority, Status
+
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class Template(Struct, kw_only=True, frozen=True):
+    """The template that a message was made from."""
+
+    key: str
+    version: int
+    language: str
+
+
+class Reason(Struct, kw_only=True, frozen=True):
+    """Why a message failed, or why its last attempt did."""
+
+    code: str
+    detail: str | None
+
+
+class Message(Struct, kw_only=True, frozen=True):
+    """One dispatch to one recipient by one channel."""
+
+    id: UUID
+    workspace_id: UUID
+    channel: Channel
+    status: Status
+    to: str
+    name: str | None
+    contact_id: UUID | None
+    subject: str | None
+    template: Template | None
+    batch_id: UUID | None
+    campaign_id: UUID | None
+    priority: PriorityWord
+    category: str
+    action_type: str
+    attempts: int
+    max_attempts: int
+    provider: str | None
+    provider_message_id: str | None
+    error: Reason | None
+    metadata: dict[str, Any]
+    test: bool
+    created_at: Moment
+    scheduled_at: Moment | None
+    expires_at: Moment | None
+    next_attempt_at: Moment | None
+    queued_at: Moment | None
+    sending_at: Moment | None
+    sent_at: Moment | None
+    delivered_at: Moment | None
+    opened_at: Moment | None
+    clicked_at: Moment | None
+    bounced_at: Moment | None
+    failed_at: Moment | None
+    unsubscribed_at: Moment | None
+    cancelled_at: Moment | None
+
+
+class AttachmentOut(Struct, kw_only=True, frozen=True):
+    """A file that goes with a message; its content is not given back."""
+
+    filename: str
+    content_type: str
+    size: int
+
+
+class FallbackOut(Struct, kw_only=True, frozen=True):
+    """A channel to turn to when this one does not reach the recipient."""
+
+    channel: Channel
+    to: str | None
+    after_seconds: int | None
+
+
+class FullMessage(Message, kw_only=True, frozen=True):
+    """A message with its content, rendered for its recipient."""
+
+    body: str | None
+    text: str | None
+    attachments: list[AttachmentOut]
+    fallback: list[FallbackOut]
+
+
+class Event(Struct, kw_only=True, frozen=True):
+    """A fact about a message: the state entered, in lower case, or something that moved nothing."""
+
+    id: UUID
+    type: str
+    status: Status | None
+    at: Moment
+    cause: Cause
+    attempt: int
+    provider: str | None
+    detail: dict[str, Any]
+
+
+class RejectedOut(Struct, kw_only=True, frozen=True):
+    """A recipient of a batch that was not taken; `index` is its place in the request, from 0."""
+
+    index: int
+    code: str
+    detail: str
+
+
+class BatchAccepted(Struct, kw_only=True, frozen=True):
+    """What became of a batch: `ids` are those of the accepted recipients, in order."""
+
+    batch_id: UUID
+    accepted: int
+    rejected: list[RejectedOut]
+    ids: list[UUID]
+
+
+class Batch(Struct, kw_only=True, frozen=True):
+    """How far a batch has come; `counts` has the statuses that occur."""
+
+    id: UUID
+    accepted: int
+    counts: dict[str, int]
+    created_at: Moment
+    finished_at: Moment | None
+
+
+class Explanation(Struct, kw_only=True, frozen=True):
+    """What would happen to a message; nothing was stored."""
+
+    channel: Channel
+    lane: str
+    provider: str | None
+    status: Status
+    to: str
+    subject: str | None
+    body: str | None
+    text: str | None
+    scheduled_at: Moment | None
+    expires_at: Moment | None
+    max_attempts: int
+
+
+class DryRun(Struct, kw_only=True, frozen=True):
+    """The answer to `dry_run`."""
+
+    explain: Explanation
+
+
+class Waiting(Struct, kw_only=True, frozen=True):
+    """What a message waits for, and until when where that is known."""
+
+    reason: str
+    until: Moment | None
+
+
+class Account(Struct, kw_only=True, frozen=True):
+    """Why a message stands where it stands."""
+
+    id: UUID
+    status: Status
+    summary: str
+    waiting: Waiting | None
+    attempts: int
+    max_attempts: int
+    provider: str | None
+    error: Reason | None
+    events: list[Event]
+
+
+def message(row: models.Message) -> Message:
+    """A message as the list shows it."""
+    return Message(**_fields(row))
+
+
+def full_message(row: models.Message, content: Rendered) -> FullMessage:
+    """A message as it is shown by itself."""
+    return FullMessage(
+        **_fields(row),
+        body=content.body or None,
+        text=content.text or None,
+        attachments=[
+            AttachmentOut(filename=file.filename, content_type=file.content_type, size=file.size)
+            for file in content.attachments
+        ],
+        fallback=[],
+    )
+
+
+def _fields(row: models.Message) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "workspace_id": row.workspace_id,
+        "channel": row.channel,
+        "status": row.status,
+        "to": row.recipient,
+        "name": row.name or None,
+        "contact_id": None,
+        "subject": row.subject or None,
+        "template": None,
+        "batch_id": row.batch_id,
+        "campaign_id": None,
+        "priority": PRIORITY_OUT[Priority(row.priority)],
+        "category": row.category,
+        "action_type": row.action_type,
+        "attempts": row.attempts,
+        "max_attempts": row.max_attempts,
+        "provider": row.provider or None,
+        "provider_message_id": row.provider_message_id or None,
+        "error": reason(row),
+        "metadata": row.metadata,
+        "test": row.test,
+        "created_at": stamp(row.created_at),
+        "scheduled_at": stamp(row.scheduled_at),
+        "expires_at": stamp(row.expires_at),
+        "next_attempt_at": stamp(row.next_attempt_at),
+        **{status.stamp: stamp(getattr(row, status.stamp)) for status in Status if status.stamp},
+    }
+
+
+def reason(row: models.Message) -> Reason | None:
+    """The message's error, if it has one."""
+    return Reason(code=row.error_code, detail=row.error_detail or None) if row.error_code else None
+
+
+def event(row: models.MessageEvent) -> Event:
+    """An event as it is shown."""
+    return Event(
+        id=row.id,
+        type=row.type,
+        status=Status(row.status) if row.status else None,
+        at=stamp(row.at),
+        cause=Cause(row.cause),
+        attempt=row.attempt,
+        provider=row.provider or None,
+        detail=row.detail,
+    )
+
+
+def batch(progress: BatchProgress) -> Batch:
+    """A batch as it is shown."""
+    return Batch(
+        id=progress.id,
+        accepted=progress.accepted,
+        counts=progress.counts,
+        created_at=stamp(progress.created_at),
+        finished_at=stamp(progress.finished_at),
+    )
+
+
+def dry_run(found: dict[str, Any]) -> DryRun:
+    """What an accept would do, as it is shown."""
+    texts = {name: found[name] or None for name in ("subject", "body", "text")}
+    moments = {name: stamp(found[name]) for name in ("scheduled_at", "expires_at")}
+    return DryRun(explain=Explanation(**{**found, **texts, **moments}))
+
+
+def account(row: models.Message, events: Sequence[models.MessageEvent], summary: str, waits: str | None) -> Account:
+    """Why a message stands where it stands, as it is shown."""
+    return Account(
+        id=row.id,
+        status=Status(row.status),
+        summary=summary,
+        waiting=Waiting(reason=waits, until=stamp(row.next_attempt_at)) if waits else None,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        provider=row.provider or None,
+        error=reason(row),
+        events=[event(each) for each in events],
+    )

@@ -1,0 +1,56 @@
+"""The paths of /api/v1; each answers with and without a trailing slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path, register_converter
+from rest_framework.request import Request
+
+from messaging.api.common.converters import Key
+from messaging.api.v1.operations import View
+from messaging.api.v1.views import messages, tenancy, tokens
+from messaging.errors import NotFound
+
+register_converter(Key, "key")
+
+
+class Nothing(View):
+    """Any other path."""
+
+    open = True
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("There is nothing here.")
+
+
+def both(route: str, view: Callable[..., HttpResponse], name: str) -> list[URLPattern]:
+    """A path with and without a trailing slash."""
+    return [path(route, view, name=name), path(f"{route}/", view)]
+
+
+urlpatterns = [
+    *both("v1/messages", messages.MessageList.as_view(), "messages"),
+    *both("v1/messages/batch", messages.BatchList.as_view(), "message-batch"),
+    *both("v1/messages/<key:message_id>", messages.MessageDetail.as_view(), "message"),
+    *both("v1/messages/<key:message_id>/events", messages.MessageEvents.as_view(), "message-events"),
+    *both("v1/messages/<key:message_id>/explain", messages.MessageExplanation.as_view(), "message-explain"),
+    *both("v1/messages/<key:message_id>/cancel", messages.MessageCancel.as_view(), "message-cancel"),
+    *both("v1/messages/<key:message_id>/retry", messages.MessageRetry.as_view(), "message-retry"),
+    *both("v1/batches/<key:batch_id>", messages.BatchDetail.as_view(), "batch"),
+    *both("v1/me", tenancy.Me.as_view(), "me"),
+    *both("v1/api-keys", tenancy.KeyList.as_view(), "api-keys"),
+    *both("v1/api-keys/<key:key_id>", tenancy.KeyDetail.as_view(), "api-key"),
+    *both("v1/members", tenancy.MemberList.as_view(), "members"),
+    *both("v1/members/<key:member_id>", tenancy.MemberDetail.as_view(), "member"),
+    *both("v1/workspaces", tenancy.WorkspaceList.as_view(), "workspaces"),
+    *both("v1/workspaces/<key:workspace_id>", tenancy.WorkspaceDetail.as_view(), "workspace"),
+    *both("token", tokens.TokenIssue.as_view(), "token"),
+    *both("token/refresh", tokens.TokenRefresh.as_view(), "token-refresh"),
+    path("v1", Nothing.as_view()),
+    path("v1/<path:rest>", Nothing.as_view()),
+    path("token/<path:rest>", Nothing.as_view()),
+]
