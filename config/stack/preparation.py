@@ -19,6 +19,8 @@ from config.stack.variables import Ports
 
 BOOTSTRAPPED = ("username", "password", "avatar_id", "workspace_id", "api_key", "test_api_key")
 """What the command bootstrap prints, once."""
+TAKEN = 3
+"""Its exit code where there are users already."""
 
 
 class Preparation:
@@ -49,24 +51,31 @@ class Preparation:
     def _credentials(self, ports: Ports) -> None:
         kept = {} if self._fresh else read_json(self._home.credentials)
         if not all(kept.get(name) for name in BOOTSTRAPPED):
-            kept = self._bootstrap()
+            # The database may know of a bootstrap whose output was lost when a start was cut off: ours is made anew.
+            # Somebody else's database is not: its users may be in use.
+            again = bool(self._done.get("bootstrapping")) or (wants_postgres() and not self._fresh)
+            self._keep("bootstrapping", True)
+            kept = self._bootstrap(again=again)
         write_json(self._home.credentials, credentials(kept, self._env, ports))
+        if self._done.get("bootstrapping"):
+            self._keep("bootstrapping", False)
 
-    def _bootstrap(self) -> dict[str, Any]:
-        output = self._manage("making the first workspace", "bootstrap")
+    def _bootstrap(self, *, again: bool) -> dict[str, Any]:
+        try:
+            output = self._manage("making the first workspace", "bootstrap", *(["--reset"] if again else []))
+        except StackError:
+            self._keep("bootstrapping", again)
+            raise
         line = next((line for line in reversed(output.splitlines()) if line.startswith("{")), "{}")
         try:
             made: dict[str, Any] = json.loads(line)
         except ValueError:
             made = {}
         if missing := [name for name in BOOTSTRAPPED if not made.get(name)]:
-            raise StackError(
-                f"bootstrap printed no {', '.join(missing)}: the database was set up by another home. Put that home's "
-                f"credentials.json at {self._home.credentials}, or use an empty database"
-            )
+            raise StackError(f"bootstrap printed no {', '.join(missing)} (see {self._home.log('setup')})")
         return made
 
-    def _keep(self, name: str, value: str) -> None:
+    def _keep(self, name: str, value: str | bool) -> None:
         self._done[name] = value
         write_json(self._home.setup, self._done)
 
@@ -79,6 +88,11 @@ class Preparation:
             )
             output = process.communicate()[0].decode("utf-8", "replace")
         if process.returncode != 0:
+            if process.returncode == TAKEN:
+                raise StackError(
+                    f"the database has users already, made from another home: put that home's credentials.json at "
+                    f"{self._home.credentials}, or let ./dispatch manage bootstrap --reset print new ones for it"
+                )
             raise StackError(f"manage.py {arguments[0]} failed: {last_line(log)} (see {log})")
         return output
 

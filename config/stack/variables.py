@@ -72,6 +72,9 @@ def variables(home: Home, ring: Keyring, ports: Ports, *, user: Mapping[str, str
         env.setdefault("SECRET_KEY", ring.secret_key)
         env.setdefault("DISPATCH_KEYS", ring.dispatch_keys)
         env.setdefault("PUBLIC_BASE_URL", ports.base_url)
+    if "ALLOWED_HOSTS" in env and LOOPBACK not in env["ALLOWED_HOSTS"].split(","):
+        # The supervisor asks /readyz by the loopback address, whatever the public names are.
+        env["ALLOWED_HOSTS"] += f",{LOOPBACK}"
     env.setdefault("FLOWER_PASSWORD", ring.flower)
     env["DISPATCH_HOME"] = str(home.root)
     env["DJANGO_SETTINGS_MODULE"] = "config.settings"
