@@ -121,7 +121,8 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
 
     A message with `scheduled_at` waits SCHEDULED, any other is QUEUED and due at once.
     """
-    with connection.cursor() as cursor:
+    # Django leaves the errors of a COPY as the driver's.
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         if len(messages) == 1:
             due = messages[0].scheduled_at
             cursor.execute(_BEGIN_ONE, [*_own(messages[0]), due, due, uuid7(), cause.value])
