@@ -94,7 +94,11 @@ class Ringer:
                     self._awake.wait()
                 lanes, self._wanted = list(self._wanted), {}
             for lane in lanes:
-                self._hang(lane)
+                try:
+                    self._hang(lane)
+                except Exception:
+                    # This thread rings for the whole process: whatever happens, it goes on.
+                    log.exception("bell_not_hung", lane=lane.name)
 
     def _hang(self, lane: Lane) -> None:
         if time.monotonic() < self._rests_until:
@@ -116,9 +120,15 @@ def _ringer(process: int) -> Ringer:
     return Ringer()
 
 
+_one_ringer = threading.Lock()
+
+
 def ring(*lanes: Lane) -> None:
     """Let the workers of these lanes know that rows wait; returns at once and never raises."""
-    _ringer(os.getpid()).ring(lanes)
+    # A cache alone lets two threads make one each.
+    with _one_ringer:
+        ringer = _ringer(os.getpid())
+    ringer.ring(lanes)
 
 
 def lift(lane: Lane) -> None:
