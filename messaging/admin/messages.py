@@ -61,7 +61,7 @@ class MessageAdmin(ReadOnlyAdmin):
     change_form_template = "messaging/message.html"
     inlines = (EventInline,)
     list_display = (
-        "id",
+        "created",
         "status",
         "channel",
         "priority",
@@ -71,9 +71,8 @@ class MessageAdmin(ReadOnlyAdmin):
         "of_batch",
         "attempts",
         "error_code",
-        "created",
     )
-    list_display_links = ("id",)
+    list_display_links = ("created",)
     list_filter = ("status", "channel", "priority", "test", CreatedFilter)
     list_select_related = ("workspace",)
     ordering = ("-id",)
