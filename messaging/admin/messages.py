@@ -159,7 +159,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what happens next")
     def next(self, message: Message) -> str:
-        return str(explain(message)["next"])
+        told = explain(message)
+        return " ".join(filter(None, (told["next"], told["hint"])))
 
     @admin.display(description="held by")
     def held_by(self, message: Message) -> SafeString | str:
