@@ -50,5 +50,5 @@ urlpatterns = [
     *both("v1/workspaces/<key:workspace_id>", tenancy.WorkspaceDetail.as_view(), "workspace"),
     *both("token", tokens.TokenIssue.as_view(), "token"),
     *both("token/refresh", tokens.TokenRefresh.as_view(), "token-refresh"),
-    re_path(r"(?s)^(?:v1|token)(?:/.*)?\Z", Nothing.as_view()),
+    re_path(r"^(?:v1|token)(?:/[\s\S]*)?\Z", Nothing.as_view()),
 ]

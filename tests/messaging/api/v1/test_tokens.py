@@ -15,9 +15,10 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def caller(caller: Caller) -> Caller:
+def caller(caller: Caller, settings: Settings) -> Caller:
     """A member with a password, who has not tried to sign in before."""
     cache.clear()
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     assert caller.member
     caller.member.user.set_password(PASSWORD)
     caller.member.user.save()
