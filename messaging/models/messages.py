@@ -134,9 +134,7 @@ class Message(models.Model):
                 name="message_queue",
                 condition=models.Q(status="QUEUED"),
             ),
-            models.Index(
-                fields=["next_attempt_at"], name="message_scheduled", condition=models.Q(status="SCHEDULED")
-            ),
+            models.Index(fields=["next_attempt_at"], name="message_scheduled", condition=models.Q(status="SCHEDULED")),
             models.Index(
                 fields=["next_attempt_at"],
                 name="message_unknown",
