@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 DELIVER = "workers.deliver"
 """The task that a bell publishes; its one argument is the lane's name."""
 
+Unreachable = redis.RedisError
+"""Valkey does not answer, or not in time."""
+
 _HANGS_FOR = 3
 """Seconds after which a bell that nobody answered may be hung again."""
 _PATIENCE = 0.25
@@ -148,7 +151,7 @@ def pulses() -> dict[str, float]:
     """Seconds since each worker process last took a task; those silent for five minutes are left out.
 
     Raises:
-        redis.RedisError: Valkey does not answer.
+        Unreachable: Valkey does not answer.
     """
     keys = [str(key) for key in valkey().scan_iter("pulse:*")]
     values = cast("list[str | None]", valkey().mget(keys)) if keys else []
@@ -164,6 +167,6 @@ def ping() -> None:
     """Ask whether Valkey answers.
 
     Raises:
-        redis.RedisError: it does not.
+        Unreachable: it does not.
     """
     valkey().ping()
