@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,7 +25,7 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import delivery, providers, receipts, sweeps
+from messaging.dispatch import claims, delivery, providers, receipts, sweeps
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Workspace
 from messaging.models.keys import uuid7
@@ -489,6 +490,37 @@ class TestRecording:
         # The first group was marked with the claim. The next mark was refused, so nothing of it left.
         assert len(drawn) <= 5
         assert statuses()["SENT"] == 0
+        assert check_all() == []
+
+    def test_a_worker_that_comes_back_after_its_lease_sends_nothing_further(
+        self, workspace: Workspace, install: Install, settings
+    ):
+        """As after SIGSTOP: the lease ran out while a message was in hand, and nobody renewed it."""
+        settings.LEASE_SECONDS = 1.5
+        settings.RENEW_SECONDS = 3600.0
+        claims._keeper.cache_clear()
+        begun: list[int] = []
+
+        def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            for place, outbound in enumerate(batch):
+                if not may_send():
+                    yield outbound.id, Throttled(wait=0.0, code="not_begun")
+                    continue
+                begun.append(place)
+                while place == 2 and may_send():
+                    time.sleep(0.02)
+                yield outbound.id, Accepted()
+
+        install(script, group=4)
+        accept_batch(workspace, addresses(20))
+
+        delivery.deliver(EMAIL)
+        claims._keeper.cache_clear()
+
+        assert begun == [0, 1, 2]
+        assert set(statuses()) <= {"SENT", "SENDING", "QUEUED"}
+        assert statuses()["QUEUED"] == 17
+        assert not Claim.objects.exists()
         assert check_all() == []
 
 
