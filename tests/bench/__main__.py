@@ -1,6 +1,6 @@
 """Prints one table of ratios, each measured side by side in this run on this machine.
 
-Absolute figures stand beside the ratios; they belong to the machine. See docs/performance.md.
+Absolute figures stand beside the ratios; they belong to the machine.
 """
 
 from __future__ import annotations
