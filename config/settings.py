@@ -123,7 +123,15 @@ def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// is supported")
-    options: dict[str, Any] = {"connect_timeout": 5, "application_name": f"dispatch-{PROCESS or 'command'}"}
+    options: dict[str, Any] = {
+        "application_name": f"dispatch-{PROCESS or 'command'}",
+        "connect_timeout": 5,
+        # A peer that vanished without a word is noticed within ten seconds, not after the kernel's two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
     guards = ["-c idle_in_transaction_session_timeout=10s"]
     if PROCESS == "api":
         guards += ["-c statement_timeout=20s", "-c lock_timeout=5s"]
