@@ -11,7 +11,8 @@ import pytest
 
 from tests.client import Client
 from tests.ledger import Ledger
-from tests.running import Pair, Stack, eventually
+from tests.running import Stack, eventually
+from tests.servers import Pair
 
 pytestmark = pytest.mark.journey
 
