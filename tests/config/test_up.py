@@ -81,7 +81,7 @@ def test_a_stack_comes_up_survives_kills_and_keeps_its_data(command: Command) ->
 
     second = command.run("up", "-d", "--port", str(free_port()))
     assert second.returncode == 1
-    assert "already runs" in second.stdout + second.stderr + command.home.log("supervisor").read_text()
+    assert f"already runs on {command.home.root} (process {locks.holder(command.home.lock)})" in second.stderr
 
     # A killed server and a killed worker come back, and nobody else is touched.
     for name in ("postgres", "valkey", "email"):
