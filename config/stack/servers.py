@@ -216,6 +216,7 @@ class Postgres(Server):
             # Partitions are vacuumed by parameters of their own, which count only as often as the launcher looks.
             "autovacuum_naptime": "10s",
             "jit": "off",
+            "random_page_cost": "1.1",
             "idle_in_transaction_session_timeout": "60s",
             "timezone": "UTC",
             "log_timezone": "UTC",
