@@ -209,7 +209,7 @@ class Postgres(Server):
             "shared_buffers": "256MB",
             "fsync": durable,
             "full_page_writes": durable,
-            "synchronous_commit": durable,
+            "synchronous_commit": "on",
             "max_wal_size": "2GB",
             "min_wal_size": "256MB",
             "checkpoint_timeout": "15min",
