@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -159,3 +160,16 @@ def field_error(error: msgspec.ValidationError) -> FieldError:
 def _pointer(parts: list[str], name: str | None = None) -> str:
     names = [*parts, name.replace("~", "~0").replace("/", "~1")[:200]] if name is not None else parts
     return "".join(f"/{each}" for each in names)
+
+
+def utc(moment: datetime | None, pointer: str) -> datetime | None:
+    """The same moment in UTC.
+
+    Raises:
+        Invalid: its offset carries it beyond the first or the last year.
+    """
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        place = FieldError(pointer, "out_of_range", "The time is out of range.")
+        raise Invalid(place.detail, errors=[place]) from error
