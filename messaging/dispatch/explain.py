@@ -9,7 +9,6 @@ from typing import Any
 
 from django.utils import timezone
 
-from channels_app.errors import ProviderMissing
 from channels_app.types import Channel
 from messaging.dispatch import providers
 from messaging.dispatch.queue import Lane
@@ -45,7 +44,7 @@ def explain(message: Message) -> dict[str, Any]:
         message,
         events=list(message.events.all()),
         claim=claim,
-        reports_delivery=_reports_delivery(message),
+        reports_delivery=providers.reports_delivery(message.channel, message.provider),
         now=timezone.now(),
     )
 
@@ -93,16 +92,6 @@ def account(
         "can_retry": status in RETRYABLE,
         "timeline": [_entry(event) for event in events],
     }
-
-
-def _reports_delivery(message: Message) -> bool | None:
-    if not message.provider:
-        return None
-    try:
-        adapter = providers.registry().by_provider(Channel(message.channel), message.provider)
-    except ProviderMissing:
-        return None
-    return adapter.reports_delivery
 
 
 def _since(message: Message, status: Status) -> datetime:
