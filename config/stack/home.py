@@ -4,6 +4,7 @@ credentials.json  secrets.json  ports.json  setup.json      static/  logs/  run/
 postgres/  valkey/  postgres.lock  valkey.lock  bin/         the servers' part, here or under /var/lib
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -68,12 +69,23 @@ class Home:
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
-        """Make what is missing. Others may pass through to the data of the servers' user; the files are 0600."""
-        if not self.root.exists():
-            self.root.mkdir(parents=True)
-            self.root.chmod(0o711)
-        for directory in (self.logs, self.run):
-            directory.mkdir(mode=0o700, exist_ok=True)
+        """Make what is missing. Others may pass through to the data of the servers' user; the files are 0600.
+
+        Raises:
+            StackError: this place can hold no directory.
+        """
+        try:
+            if not self.root.exists():
+                self.root.mkdir(parents=True)
+                self.root.chmod(0o711)
+            for directory in (self.logs, self.run):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EPERM, errno.ENOSPC}:
+                raise
+            raise StackError(
+                f"cannot keep anything under {self.root}: {error.strerror}. Choose another --home"
+            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

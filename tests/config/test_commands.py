@@ -73,6 +73,15 @@ def test_a_start_in_the_background_says_why_it_failed_and_not_why_another_did(ho
     assert f"{home.secrets} is damaged" in refusal("up", "-d", "--home", str(home.root), "--port", _free())
 
 
+def test_a_place_that_can_be_no_home_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for home in (file, file / "home", Path("/proc/home")):
+        for detach in ((), ("-d",)):
+            line = refusal("up", *detach, "--home", str(home), "--port", _free())
+            assert f"cannot keep anything under {home}: " in line
+
+
 def test_an_argument_that_is_not_known_is_refused() -> None:
     assert "takes no argument --prot" in refusal("up", "--prot", "1")
 
