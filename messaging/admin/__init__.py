@@ -1,0 +1,11 @@
+"""The pages of operators, on Django's own admin site."""
+
+from django.contrib import admin
+
+from messaging.admin import messages, tenancy, traffic
+
+__all__ = ["messages", "tenancy", "traffic"]
+
+admin.site.site_header = admin.site.site_title = "Dispatch"
+admin.site.index_title = "Operations"
+admin.site.index_template = "messaging/index.html"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import Error, close_old_connections
 
 from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
@@ -21,6 +22,7 @@ from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver, recorder
 from messaging.dispatch.retry import Again, Fail, Hold, Sent
 from messaging.dispatch.transitions import Claimed, Move
+from messaging.models import Content
 from messaging.state import Status
 
 log = structlog.get_logger(__name__)
@@ -82,14 +84,15 @@ def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, gro
     except Exception:
         log.exception("claim_failed", lane=lane.name, claim=str(lease.claim_id))
         hand_over.finish()
-        claims.give_back(lease.claim_id, reason="worker_error")
+        # A worker that failed at once would claim the rest again at once.
+        claims.give_back(lease.claim_id, reason="worker_error", drawn=hand_over.drawn, wait=settings.BACKOFF_SECONDS)
         raise
     finally:
         recorder().remove(hand_over)
     if hand_over.written == len(messages):
         claims.end(lease.claim_id)
     else:
-        claims.give_back(lease.claim_id, reason="not_sent")
+        claims.give_back(lease.claim_id, reason="not_sent", drawn=hand_over.drawn)
 
 
 class _Run:
@@ -123,9 +126,9 @@ class _Run:
                 )
         else:
             self.hand_over.provider = self.adapter.provider
-            session = _session(self.adapter)
-            for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
-                self._settle(message_id, outcome)
+            with _session(self.adapter) as session:
+                for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
+                    self._settle(message_id, outcome)
         self.hand_over.finish()
 
     def _outbound(self) -> Iterator[OutboundMessage]:
@@ -133,15 +136,34 @@ class _Run:
         for place, message in self.messages:
             if not self.hand_over.reach(place):
                 return
-            try:
-                outbound = _render(self.lane, message)
-            except (RenderFailed, TemplateRefused) as error:
-                self.hand_over.put(Move(id=message.id, to=Status.FAILED, code="render_failed", error=error.detail))
-                continue
-            yield outbound
+            outbound = self._rendered(message)
+            if outbound is not None:
+                yield outbound
+
+    def _rendered(self, message: Claimed) -> OutboundMessage | None:
+        """The message as it goes out; where it cannot be made, this message alone fails, or waits for the database."""
+        try:
+            return _render(self.lane, message)
+        except (RenderFailed, TemplateRefused) as error:
+            move = _unrendered(message, error.detail)
+        except Error as error:
+            log.warning("content_not_read", message_id=str(message.id), error=type(error).__name__)
+            close_old_connections()
+            move = Move(id=message.id, to=Status.QUEUED, due=self.policy.backoff, refund=True)
+        except Content.DoesNotExist:
+            move = _unrendered(message, "its content is gone")
+        except Exception as error:
+            log.exception("render_failed", message_id=str(message.id))
+            move = _unrendered(message, type(error).__name__)
+        del self.claimed[message.id]
+        self.hand_over.put(move)
+        return None
 
     def _settle(self, message_id: UUID, outcome: Outcome) -> None:
-        message = self.claimed[message_id]
+        message = self.claimed.pop(message_id, None)
+        if message is None:
+            log.error("outcome_not_asked_for", message_id=str(message_id), outcome=type(outcome).__name__)
+            return
         assert self.adapter is not None  # noqa: S101
         decision = retry.decide(
             outcome,
@@ -152,6 +174,10 @@ class _Run:
         )
         reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, Accepted | Ambiguous) else ()
         self.hand_over.put(_move(message_id, outcome, decision, provider=self.adapter.provider), reports)
+
+
+def _unrendered(message: Claimed, error: str) -> Move:
+    return Move(id=message.id, to=Status.FAILED, code="render_failed", error=error)
 
 
 def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provider: str) -> Move:
@@ -167,7 +193,7 @@ def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provi
                 to=Status.SENT, provider_message_id=outcome.provider_message_id, detail=outcome.detail, **common
             )
         case Again(wait=wait, refund=refund):
-            throttled = isinstance(outcome, Throttled)
+            throttled = isinstance(outcome, Throttled) and outcome.wait > 0
             return Move(
                 to=Status.QUEUED, due=wait, refund=refund, throttled=throttled, code=code, error=error, **common
             )
@@ -196,9 +222,15 @@ def _render(lane: Lane, message: Claimed) -> OutboundMessage:
     )
 
 
-def _session(adapter: ChannelAdapter) -> Session:
-    """This thread's session with an adapter; it stays open from batch to batch."""
+@contextmanager
+def _session(adapter: ChannelAdapter) -> Iterator[Session]:
+    """This thread's session with an adapter; it stays open from batch to batch, unless it raises."""
     sessions: dict[ChannelAdapter, Session] = _local.__dict__.setdefault("sessions", {})
     if adapter not in sessions:
         sessions[adapter] = adapter.open()
-    return sessions[adapter]
+    try:
+        yield sessions[adapter]
+    except BaseException:
+        # Nobody knows what its connections are in the middle of.
+        sessions.pop(adapter).close()
+        raise

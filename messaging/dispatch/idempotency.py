@@ -59,7 +59,8 @@ def fingerprint(*parts: bytes) -> bytes:
 def once(*, workspace_id: UUID, key: str | None, fingerprint: bytes, work: Callable[[], Answer]) -> Answer:
     """Do the work in a transaction and give its answer, or the answer it had under the same key.
 
-    Without a key the work is simply done. Work that raises leaves nothing behind, and its key can be used again.
+    Without a key the work is simply done, in transactions of its own. Work that raises leaves nothing behind, and its
+    key can be used again.
 
     Raises:
         Invalid: the key is malformed.
@@ -67,8 +68,7 @@ def once(*, workspace_id: UUID, key: str | None, fingerprint: bytes, work: Calla
         IdempotencyMismatch: the key was used for another request.
     """
     if key is None:
-        with transaction.atomic():
-            return work()
+        return work()
     if not (0 < len(key) <= KEY_LENGTH and key.isascii() and key.isprintable()):
         raise Invalid(
             f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters.", code="invalid_idempotency_key"

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 import psycopg
 import redis
@@ -16,11 +17,10 @@ import redis
 from config.stack.processes import Process, Shape, processes
 from config.stack.servers import free_port
 from config.stack.variables import for_process
-from messaging.models.keys import lowest_key
 from tests.bench.client import Plan
 from tests.bench.ground import Ground
 
-PATIENCE = 300.0
+PATIENCE = 120.0
 _LOOK = 0.1
 
 
@@ -135,7 +135,7 @@ class Dispatch(Stack):
         )
 
     def outcome(self, since: float) -> Outcome:
-        lowest = lowest_key(datetime.fromtimestamp(since, UTC))
+        lowest = UUID(int=int(since * 1000) << 80)
         with self._connection() as connection:
             sent, last = connection.execute(
                 "SELECT count(*), max(sent_at) FROM messaging_message WHERE id >= %s AND status = 'SENT'", [lowest]
@@ -169,7 +169,7 @@ class Handwritten(Stack):
         env = {
             **self.ground.env,
             "BENCH_DATABASE_URL": self.database_url,
-            "BENCH_BROKER_URL": self.ground.broker(self._broker),
+            "BROKER_URL": self.ground.broker(self._broker),
             "BENCH_SMTP_PORT": str(self.ground.smtp_port),
             "DJANGO_SETTINGS_MODULE": "tests.bench.handwritten.settings",
         }

@@ -54,6 +54,7 @@ cut-after            take the letter, then hang up without an answer
 stall-0.5            take the letter, then answer after so many seconds
 nonsense             take the letter, then answer something that is no reply
 endless              take the letter, then answer a line that never ends
+chatter              take the letter, then answer lines that never end
 drip                 take the letter, then answer a byte each 50 ms
 escape               refuse RCPT with escape codes and controls in the words
 eager-550            answer RCPT with 550, yet let DATA through (RFC 2920, 3.1)
@@ -86,8 +87,10 @@ class Conduct:
     """Files of the certificate and its key; by default a new one, self-signed for localhost and 127.0.0.1."""
     letters_per_connection: int = 0
     """Letters after which it hangs up between two messages; 0 is any number."""
-    farewell: bool = False
-    """Whether it says 421 before it hangs up between two messages."""
+    farewell: str = ""
+    """How it leaves between two messages: without a word, by a 421 `unasked`, or by one `at mail`."""
+    injected: bytes = b""
+    """What somebody on the line adds in clear to the answer to STARTTLS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +243,7 @@ class Talk(asyncio.Protocol):
             self.say("454 4.7.0 no TLS now")
             return
         self.say("220 2.0.0 go ahead")
+        self.unsaid += self.conduct.injected
         self.flush()
         self.waiting = True
         self.buffer.clear()
@@ -285,6 +289,9 @@ class Talk(asyncio.Protocol):
         found = _ADDRESS.match(line)
         assert found is not None, line
         sender = found[1].decode()
+        if self.conduct.farewell == "at mail" and self.taken == self.conduct.letters_per_connection:
+            self.refuse(421)
+            return
         what, _, code = sender.partition("@")[0].partition("-")
         if what == "mail" and code.isdigit():
             self.refuse(int(code))
@@ -362,7 +369,7 @@ class Talk(asyncio.Protocol):
 
     def keep(self, raw: bytes) -> None:
         """Write the letter down, before it is answered."""
-        answered = self.trick not in ("cut-after", "nonsense", "endless")
+        answered = self.trick not in ("cut-after", "nonsense", "endless", "chatter")
         if self.file is not None:
             line: dict[str, Any] = {
                 "time": time.time(),
@@ -401,12 +408,16 @@ class Talk(asyncio.Protocol):
             self.say("what a nice letter")
         elif trick == "endless":
             self.transport.write(b"250 " + b"x" * 1_000_000)
+        elif trick == "chatter":
+            self.transport.write(b"250-more\r\n" * 100_000)
         elif trick == "drip":
             self.drip(b"250 " + b"x" * 200 + b"\r\n")
         else:
             self.taken += 1
             self.say(f"250 2.0.0 Ok: queued as {self.number}.{self.taken}")
             if self.taken == self.conduct.letters_per_connection:
+                if self.conduct.farewell == "at mail":
+                    return
                 if self.conduct.farewell:
                     self.say("421 4.3.2 enough for now")
                 self.hang_up()

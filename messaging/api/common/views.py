@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.http import HttpResponse
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -24,13 +25,18 @@ _JSON_TYPES = re.compile(
 
 
 class ApiView(APIView):
-    """A path of a surface. `scopes` says what each method needs; None is open to every recognised caller."""
+    """A path of a surface. `scopes` says what each method needs; None is open to every recognised caller.
 
-    authentication_classes = (KeyAuthentication, TokenAuthentication, BrowserAuthentication)
+    A view without authentication classes asks nobody who they are.
+    """
+
+    authentication_classes: Sequence[type[BaseAuthentication]] = (
+        KeyAuthentication,
+        TokenAuthentication,
+        BrowserAuthentication,
+    )
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     scopes: ClassVar[Mapping[str, str | None]] = {}
-    open: ClassVar[bool] = False
-    """Whether nobody is asked who they are."""
     caller: Caller
 
     @property
@@ -42,7 +48,7 @@ class ApiView(APIView):
         accept = request.META.get("HTTP_ACCEPT")
         if accept and not _JSON_TYPES.search(accept):
             raise NotAcceptable("The answer is application/json.")
-        if self.open:
+        if not self.authentication_classes:
             return
         self.perform_authentication(request)
         if not isinstance(request.auth, Caller):

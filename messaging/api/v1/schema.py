@@ -37,6 +37,10 @@ class StructExtension(OpenApiSerializerExtension):
         (reference,), _ = msgspec.json.schema_components([self.target], ref_template="{name}")
         return str(reference["$ref"])
 
+    def get_identity(self, auto_schema: Any, direction: str) -> str:
+        """The name: nested Structs are registered under nothing else."""
+        return self.get_name(auto_schema, direction)
+
     def map_serializer(self, auto_schema: Any, direction: str) -> Any:
         own = self.get_name(auto_schema, direction)
         _, components = msgspec.json.schema_components([self.target], ref_template=_REF)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from messaging import models
 from messaging.api.common.rendering import JSON, encode
 from messaging.api.v1.serializers.messages import BatchAccepted, FullMessage, RejectedOut, full_message
 from messaging.api.v1.serializers.sending import ReadBatch, Send
@@ -38,7 +39,11 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
     """Accept one message and give it as it was stored."""
     accepted = _accept(caller, draft, [request.recipient()], batch=False)
     row = selectors.message(workspace_id=caller.workspace_id, message_id=accepted.ids[0])
-    return full_message(row, selectors.rendered(message=row))
+    files = [
+        models.Attachment(filename=file.filename, content_type=file.content_type, size=len(file.content))
+        for file in draft.attachments
+    ]
+    return full_message(row, selectors.fill(message=row, body=draft.body, text=draft.text, attachments=files))
 
 
 def send_batch(caller: Caller, batch: ReadBatch, draft: Draft) -> BatchAccepted:

@@ -20,7 +20,7 @@ register_converter(Key, "key")
 class Nothing(View):
     """Any other path."""
 
-    open = True
+    authentication_classes = ()
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

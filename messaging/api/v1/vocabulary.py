@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from channels_app.types import Channel
+from messaging.models import Mode, Role
 from messaging.state import Priority, Status
 
 PriorityWord = Literal["urgent", "normal", "bulk"]
 UnknownWord = Literal["resend", "fail"]
+RoleWord = Literal["viewer", "member", "operator", "admin", "owner"]
+ModeWord = Literal["live", "test"]
 
 PRIORITY_IN: dict[PriorityWord, Priority] = {
     "urgent": Priority.URGENT,
@@ -16,5 +19,13 @@ PRIORITY_IN: dict[PriorityWord, Priority] = {
     "bulk": Priority.BULK,
 }
 PRIORITY_OUT: dict[Priority, PriorityWord] = {priority: word for word, priority in PRIORITY_IN.items()}
+ROLE_OUT: dict[Role, RoleWord] = {
+    Role.VIEWER: "viewer",
+    Role.MEMBER: "member",
+    Role.OPERATOR: "operator",
+    Role.ADMIN: "admin",
+    Role.OWNER: "owner",
+}
+MODE_OUT: dict[Mode, ModeWord] = {Mode.LIVE: "live", Mode.TEST: "test"}
 STATUS_OUT: dict[Status, str] = {status: status.value for status in Status}
 CHANNEL_OUT: dict[Channel, str] = {channel: channel.value for channel in Channel}

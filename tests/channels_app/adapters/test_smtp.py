@@ -99,6 +99,7 @@ class TestContract(AdapterContract):
         ("cut-after", Ambiguous, "outcome_unknown"),
         ("nonsense", Ambiguous, "outcome_unknown"),
         ("endless", Ambiguous, "outcome_unknown"),
+        ("chatter", Ambiguous, "outcome_unknown"),
     ],
 )
 def test_a_refusal_or_cut_means_the_same_at_every_server_and_the_next_message_goes_out(either_sink, trick, kind, code):
@@ -112,6 +113,8 @@ def test_a_refusal_or_cut_means_the_same_at_every_server_and_the_next_message_go
             "before@example.com",
             "after@example.com",
         ]
+    if kind is Permanent:
+        assert either_sink.connections == 1
 
 
 def test_a_cut_while_the_body_leaves_is_a_doubt_only_if_the_final_dot_had_left(either_sink):
@@ -137,6 +140,13 @@ def test_a_refused_sender_fails_its_own_messages_only(either_sink, code, kind):
 def test_the_servers_words_are_kept_without_their_escape_codes(sink):
     struck = outcome(adapter_for(sink.port), to("escape"))
     assert struck == Permanent(code="smtp_550", detail="550 red and bells second line")
+
+
+@pytest.mark.parametrize("trick", ["endless", "chatter", "nonsense"])
+def test_an_answer_without_end_is_cut_short(sink, trick):
+    struck = outcome(adapter_for(sink.port), to(trick))
+    assert isinstance(struck, Ambiguous)
+    assert struck.detail.startswith("protocol_error")
 
 
 def test_a_slow_answer_is_a_doubt_and_the_deadline_holds_however_it_drips(either_sink):
@@ -230,7 +240,7 @@ def test_one_connection_carries_batch_after_batch(either_sink):
     assert either_sink.commands["QUIT"] == 1
 
 
-@pytest.mark.parametrize("farewell", [True, False])
+@pytest.mark.parametrize("farewell", ["", "unasked", "at mail"])
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_a_server_that_hangs_up_between_messages_costs_none_of_them_an_attempt(farewell, pipelining):
     conduct = Conduct(letters_per_connection=2, farewell=farewell, pipelining=pipelining)
@@ -239,6 +249,13 @@ def test_a_server_that_hangs_up_between_messages_costs_none_of_them_an_attempt(f
         assert {type(one) for one in found} == {Accepted}
         assert [letter.recipients[0] for letter in sink.letters] == [f"r{number}@example.com" for number in range(9)]
         assert sink.connections == 5
+
+
+def test_a_server_that_leaves_at_every_mail_makes_the_batch_wait_at_no_cost(either_sink):
+    leaving = SharedContent(key=uuid4(), sender="mail-421@example.com")
+    found = answers(adapter_for(either_sink.port), [to("a"), to("b", shared=leaving), to("c")])
+    assert [type(one) for one in found] == [Accepted, Throttled, Throttled]
+    assert either_sink.connections == 2
 
 
 def test_a_connection_that_broke_while_it_lay_idle_is_made_anew(sink):
@@ -381,15 +398,26 @@ def test_starttls_secures_what_follows(certificate):
         adapter = adapter_for(sink.port, login=LOGIN, starttls=1, ca_file=certificate[0])
         assert {type(one) for one in answers(adapter, [to("a"), to("b")])} == {Accepted}
         assert [letter.secured for letter in sink.letters] == [True, True]
+        assert sink.connections == 1
         assert sink.logins == [SECRET]
         assert adapter.probe().ok
+
+
+def test_what_was_said_in_clear_before_tls_is_forgotten(certificate):
+    conduct = Conduct(starttls=True, certificate=certificate, auth=SECRET, injected=b"250 evil\r\n", mechanisms="PLAIN")
+    with running(conduct) as sink:
+        found = outcome(adapter_for(sink.port, login=LOGIN, starttls=1, ca_file=certificate[0]), to("a"))
+        # Had it come in a packet of its own, it would have broken the handshake.
+        assert isinstance(found, Accepted) or getattr(found, "code", "") == "tls_failed"
 
 
 def test_tls_from_the_first_byte_secures_everything(certificate):
     with running(Conduct(tls=True, certificate=certificate)) as sink:
         adapter = adapter_for(sink.port, scheme="smtps", ca_file=certificate[0])
-        assert {type(one) for one in answers(adapter, [to("a"), to("cut-after"), to("b")])} == {Accepted, Ambiguous}
+        found = answers(adapter, [to("a"), to("b"), to("cut-after"), to("c")])
+        assert [type(one) for one in found] == [Accepted, Accepted, Ambiguous, Accepted]
         assert all(letter.secured for letter in sink.letters)
+        assert sink.connections == 2
 
 
 def test_a_server_that_no_longer_offers_starttls_gets_neither_credentials_nor_letters():

@@ -15,6 +15,8 @@ from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
 from messaging.dispatch.selectors import BatchProgress, Rendered
 from messaging.state import Cause, Priority, Status
 
+_STAMPS = tuple(status.stamp for status in Status if status.stamp is not None)
+
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -227,7 +229,7 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "scheduled_at": stamp(row.scheduled_at),
         "expires_at": stamp(row.expires_at),
         "next_attempt_at": stamp(row.next_attempt_at),
-        **{status.stamp: stamp(getattr(row, status.stamp)) for status in Status if status.stamp},
+        **{name: stamp(getattr(row, name)) for name in _STAMPS},
     }
 
 

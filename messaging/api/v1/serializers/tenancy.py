@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from messaging import models
 from messaging.api.common.rendering import stamp
+from messaging.api.v1.vocabulary import MODE_OUT, ROLE_OUT, ModeWord, RoleWord
 from messaging.models import Mode, Role
 from messaging.tenancy.access import Caller
 
@@ -65,9 +66,9 @@ class Me(Struct, kw_only=True, frozen=True):
     username: str
     avatar_id: UUID
     workspace: Workspace
-    role: Role
+    role: RoleWord
     scopes: list[str]
-    mode: Mode
+    mode: ModeWord
     api_key_id: UUID | None
 
 
@@ -76,7 +77,7 @@ class KeyIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     name: Text
     scopes: Annotated[list[str], Meta(min_length=1, max_length=50)]
-    mode: Literal["live", "test"] = "live"
+    mode: ModeWord = "live"
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
@@ -87,7 +88,7 @@ class Key(Struct, kw_only=True, frozen=True):
     name: str
     prefix: str
     scopes: list[str]
-    mode: Mode
+    mode: ModeWord
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
@@ -105,13 +106,13 @@ class MemberIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     username: Annotated[str, Meta(min_length=1, max_length=150)]
     password: str | None = None
-    role: Role
+    role: RoleWord
 
 
 class RoleIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A member's new role."""
 
-    role: Role
+    role: RoleWord
 
 
 class Member(Struct, kw_only=True, frozen=True):
@@ -120,7 +121,7 @@ class Member(Struct, kw_only=True, frozen=True):
     id: UUID
     username: str
     avatar_id: UUID
-    role: Role
+    role: RoleWord
     created_at: Moment
 
 
@@ -135,9 +136,9 @@ def me(caller: Caller, user: models.User, row: models.Workspace) -> Me:
         username=user.username,
         avatar_id=user.avatar_id,
         workspace=workspace(row),
-        role=caller.role,
+        role=ROLE_OUT[caller.role],
         scopes=sorted(caller.scopes),
-        mode=Mode.TEST if caller.test else Mode.LIVE,
+        mode=MODE_OUT[Mode.TEST if caller.test else Mode.LIVE],
         api_key_id=caller.api_key_id,
     )
 
@@ -149,7 +150,7 @@ def key(row: models.ApiKey) -> Key:
         name=row.name,
         prefix=row.prefix,
         scopes=row.scopes,
-        mode=Mode(row.mode),
+        mode=MODE_OUT[Mode(row.mode)],
         created_at=stamp(row.created_at),
         expires_at=stamp(row.expires_at),
         revoked_at=stamp(row.revoked_at),
@@ -169,6 +170,6 @@ def member(row: models.Member) -> Member:
         id=row.id,
         username=row.user.username,
         avatar_id=row.user.avatar_id,
-        role=Role(row.role),
+        role=ROLE_OUT[Role(row.role)],
         created_at=stamp(row.created_at),
     )

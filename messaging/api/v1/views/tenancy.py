@@ -77,9 +77,7 @@ class MemberList(View):
     def post(self, request: Request) -> HttpResponse:
         """Add a person to the workspace."""
         wanted = self.parsed(out.MemberIn)
-        row = members.create(
-            caller=self.caller, username=wanted.username, password=wanted.password, role=wanted.role.value
-        )
+        row = members.create(caller=self.caller, username=wanted.username, password=wanted.password, role=wanted.role)
         return answer(out.member(row), 201)
 
 
@@ -89,7 +87,7 @@ class MemberDetail(View):
     @operation("change_member", takes=out.RoleIn, answers={200: out.Member}, tag="tenancy")
     def patch(self, request: Request, member_id: UUID) -> HttpResponse:
         """Give a member another role."""
-        role = self.parsed(out.RoleIn).role.value
+        role = self.parsed(out.RoleIn).role
         return answer(out.member(members.change_role(caller=self.caller, member_id=member_id, role=role)))
 
     @operation("remove_member", answers={204: None}, tag="tenancy")

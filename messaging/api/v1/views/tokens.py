@@ -21,7 +21,7 @@ from messaging.tenancy import attempts
 
 
 class TokenIssue(View):
-    open = True
+    authentication_classes = ()
 
     @operation("sign_in", takes=Credentials, answers={200: Tokens}, tag="tokens")
     def post(self, request: Request) -> HttpResponse:
@@ -39,7 +39,7 @@ class TokenIssue(View):
 
 
 class TokenRefresh(View):
-    open = True
+    authentication_classes = ()
 
     @operation("refresh_token", takes=Refresh, answers={200: Access}, tag="tokens")
     def post(self, request: Request) -> HttpResponse:

@@ -1,0 +1,123 @@
+"""What messages share and what moves them: batches, contents, claims, receipts. All of it is read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Func, IntegerField, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, preformatted
+from messaging.admin.messages import files_of
+from messaging.models import Batch, Claim, Content, ReceiptRecord
+
+_SHOWN = 100
+"""Messages of a claim that its page links to."""
+
+
+class KeyedAdmin(ReadOnlyAdmin):
+    """Lists whose search knows whole ids only."""
+
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("id",)
+    search_help_text = "An id: whole, not in part."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        key = as_key(search_term)
+        return (queryset.none() if key is None else queryset.filter(pk=key)), False
+
+
+@admin.register(Batch)
+class BatchAdmin(KeyedAdmin):
+    list_display = ("id", "workspace", "accepted", "rejected", "created_at", "its_messages")
+    list_select_related = ("workspace",)
+    fields = ("id", "workspace", "accepted", "rejected", "created_at", "its_messages")
+    readonly_fields = ("its_messages",)
+
+    @admin.display(description="messages")
+    def its_messages(self, batch: Batch) -> SafeString:
+        return list_link("message", f"batch__id__exact={batch.pk}", "show")
+
+
+@admin.register(Content)
+class ContentAdmin(KeyedAdmin):
+    list_display = ("id", "workspace", "subject", "sender", "created_at")
+    list_select_related = ("workspace",)
+    fields = ("id", "workspace", "sender", "reply_to", "cc", "bcc", "subject", "source", "plain", "files", "extra")
+    readonly_fields = ("source", "plain", "files", "extra")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("body", "text")
+
+    @admin.display(description="body")
+    def source(self, content: Content) -> SafeString:
+        return preformatted(content.body)
+
+    @admin.display(description="text")
+    def plain(self, content: Content) -> SafeString:
+        return preformatted(content.text)
+
+    @admin.display(description="attachments")
+    def files(self, content: Content) -> SafeString | str:
+        return files_of(content)
+
+    @admin.display(description="headers")
+    def extra(self, content: Content) -> SafeString | str:
+        return as_json(content.headers) if content.headers else "-"
+
+
+@admin.register(Claim)
+class ClaimAdmin(KeyedAdmin):
+    list_display = ("id", "worker", "lane", "messages", "handed_over", "expires_at", "lives", "created_at")
+    list_filter = ("channel", "priority")
+    fields = ("id", "worker", "lane", "messages", "handed_over", "created_at", "expires_at", "lives", "holds")
+    readonly_fields = ("lane", "messages", "lives", "holds")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        number = Func("ids", function="cardinality", output_field=IntegerField())
+        claims: QuerySet[Any] = super().get_queryset(request).annotate(number=number)
+        return claims
+
+    @admin.display(description="lane")
+    def lane(self, claim: Claim) -> str:
+        return f"{claim.channel}.{claim.get_priority_display()}"
+
+    @admin.display(description="messages")
+    def messages(self, claim: Any) -> int:
+        return int(claim.number)
+
+    @admin.display(description="lease lives", boolean=True)
+    def lives(self, claim: Claim) -> bool:
+        return claim.expires_at > timezone.now()
+
+    @admin.display(description="first of its messages")
+    def holds(self, claim: Claim) -> SafeString:
+        return format_html_join("", "{}<br>", ((link("message", key, key),) for key in claim.ids[:_SHOWN]))
+
+
+@admin.register(ReceiptRecord)
+class ReceiptRecordAdmin(KeyedAdmin):
+    list_display = ("id", "state", "kind", "provider", "provider_message_id", "of_message", "received_at", "due_at")
+    list_filter = ("state",)
+    fields = (
+        *("id", "state", "kind", "code", "provider", "provider_message_id", "key", "of_message"),
+        *("received_at", "due_at", "told"),
+    )
+    readonly_fields = ("of_message", "told")
+
+    @admin.display(description="message")
+    def of_message(self, record: ReceiptRecord) -> SafeString | str:
+        return link("message", record.message_id, record.message_id) if record.message_id else "-"
+
+    @admin.display(description="detail")
+    def told(self, record: ReceiptRecord) -> SafeString | str:
+        return as_json(record.detail) if record.detail else "-"

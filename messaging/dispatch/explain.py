@@ -1,0 +1,268 @@
+"""Tells in words where a message stands, why, and what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from channels_app.errors import ProviderMissing
+from channels_app.types import Channel
+from messaging.dispatch import providers
+from messaging.dispatch.queue import Lane
+from messaging.models import Claim, Message, MessageEvent
+from messaging.state import CANCELLABLE, RETRYABLE, Priority, Status
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """The claim under which a worker holds the message."""
+
+    worker: str
+    expires_at: datetime
+    live: bool
+    handed_over: bool
+    """Whether the message may have reached the provider already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Why a message stands where it stands, and what happens next: a sentence each."""
+
+    why: str
+    next: str
+
+
+def explain(message: Message) -> dict[str, Any]:
+    """Read what is known of a message and explain it; see `account` for the keys."""
+    claim = Claim.objects.filter(pk=message.claim_id).first() if message.claim_id else None
+    return account(
+        message,
+        events=list(message.events.all()),
+        claim=claim,
+        reports_delivery=_reports_delivery(message),
+        now=timezone.now(),
+    )
+
+
+def account(
+    message: Message,
+    *,
+    events: Sequence[MessageEvent],
+    claim: Claim | None,
+    reports_delivery: bool | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Explain a message from its row, its events and its claim alone; times are datetimes.
+
+    `reports_delivery` tells whether receipts come back from its provider, None where that is not known.
+    """
+    status = Status(message.status)
+    holder = _holder(message, claim, now)
+    refunded = bool(events) and events[-1].attempt > message.attempts
+    standing = _standing(message, status, holder, reports_delivery, refunded=refunded, now=now)
+    return {
+        "id": message.id,
+        "status": status.value,
+        "since": _since(message, status),
+        "why": standing.why,
+        "next": standing.next,
+        "channel": message.channel,
+        "lane": Lane(Channel(message.channel), Priority(message.priority)).name,
+        "attempts": message.attempts,
+        "max_attempts": message.max_attempts,
+        "next_attempt_at": message.next_attempt_at,
+        "expires_at": message.expires_at,
+        "provider": message.provider or None,
+        "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
+        "claim": None
+        if holder is None
+        else {
+            "worker": holder.worker,
+            "expires_at": holder.expires_at,
+            "live": holder.live,
+            "handed_over": holder.handed_over,
+        },
+        "can_cancel": status in CANCELLABLE,
+        "can_retry": status in RETRYABLE,
+        "timeline": [_entry(event) for event in events],
+    }
+
+
+def _reports_delivery(message: Message) -> bool | None:
+    if not message.provider:
+        return None
+    try:
+        adapter = providers.registry().by_provider(Channel(message.channel), message.provider)
+    except ProviderMissing:
+        return None
+    return adapter.reports_delivery
+
+
+def _since(message: Message, status: Status) -> datetime:
+    entered: datetime | None = getattr(message, status.stamp) if status.stamp else None
+    return entered or message.created_at
+
+
+def _holder(message: Message, claim: Claim | None, now: datetime) -> Holder | None:
+    if claim is None or claim.id != message.claim_id:
+        return None
+    return Holder(
+        worker=claim.worker,
+        expires_at=claim.expires_at,
+        live=claim.expires_at > now,
+        handed_over=message.id in claim.ids[: claim.handed_over],
+    )
+
+
+def _standing(
+    message: Message,
+    status: Status,
+    holder: Holder | None,
+    reports_delivery: bool | None,
+    *,
+    refunded: bool,
+    now: datetime,
+) -> Standing:
+    match status:
+        case Status.SCHEDULED:
+            return _scheduled(message, now)
+        case Status.QUEUED:
+            return _queued(message, now, refunded=refunded)
+        case Status.SENDING:
+            return _sending(message, holder, now)
+        case Status.SENT:
+            return _sent(message, reports_delivery)
+        case Status.FAILED | Status.BOUNCED:
+            return _ended_badly(message, status)
+        case _:
+            return _PLAIN[status]
+
+
+_PLAIN: dict[Status, Standing] = {
+    Status.DELIVERED: Standing(
+        why="The provider reported that it arrived.",
+        next="Nothing is awaited. An opening, a click, a late bounce or an opt-out is recorded if it is reported.",
+    ),
+    Status.OPENED: Standing(
+        why="The recipient opened it.",
+        next="Nothing is awaited. A click, a late bounce or an opt-out is recorded if it is reported.",
+    ),
+    Status.CLICKED: Standing(
+        why="The recipient followed a link in it.",
+        next="Nothing is awaited. An opt-out is recorded if it is reported.",
+    ),
+    Status.UNSUBSCRIBED: Standing(
+        why="The recipient opted out through this message.", next="Nothing: this state is final."
+    ),
+    Status.CANCELLED: Standing(
+        why="It was cancelled before a worker took it, so it was never sent.", next="Nothing: this state is final."
+    ),
+}
+
+
+def _scheduled(message: Message, now: datetime) -> Standing:
+    due = message.next_attempt_at
+    if due is not None and due > now:
+        return Standing(
+            why=f"It waits for its time, {_at(due)}.",
+            next="The sweep queues it then, and a worker of its lane takes it. Until then it can be cancelled.",
+        )
+    return Standing(
+        why=f"Its time, {_at(due)}, has come.",
+        next="The sweep queues it within about a second. If it does not, beat or the worker `inside` is not running.",
+    )
+
+
+def _queued(message: Message, now: datetime, *, refunded: bool) -> Standing:
+    lane = Lane(Channel(message.channel), Priority(message.priority)).name
+    due = message.next_attempt_at
+    if message.expires_at is not None and message.expires_at <= now:
+        return Standing(
+            why=f"It expired at {_at(message.expires_at)} before it was sent.",
+            next="The sweep ends it as FAILED with the code `expired` within about a second.",
+        )
+    if due is not None and due > now:
+        return Standing(
+            why=_delay(message, refunded=refunded),
+            next=f"It is due again at {_at(due)}; then a worker of {lane} takes it.",
+        )
+    return Standing(
+        why=f"It is due and waits for a worker of the lane {lane}.",
+        next="The next free worker claims the oldest rows of the lane, each workspace its share. "
+        "If the lane does not move, look at its depth with `./dispatch manage lanes`.",
+    )
+
+
+def _delay(message: Message, *, refunded: bool) -> str:
+    if not message.error_code:
+        return "It waits before it is tried again."
+    if refunded:
+        return f"It was told to wait ({_error(message)}); that costs no attempt."
+    return f"Attempt {message.attempts} of {message.max_attempts} did not succeed ({_error(message)})."
+
+
+def _sending(message: Message, holder: Holder | None, now: datetime) -> Standing:
+    if message.claim_id is None:
+        due = message.next_attempt_at
+        return Standing(
+            why=f"Nobody can tell whether the provider took attempt {message.attempts}; it is held for a receipt.",
+            next=f"A receipt moves it on. Without one it ends as FAILED with `outcome_unknown` at {_at(due)}.",
+        )
+    if holder is None:
+        return Standing(
+            why="It was claimed, and the claim is just being ended.",
+            next="It moves to its outcome, or back to QUEUED, in a moment.",
+        )
+    place = "its hand-over to the provider has begun" if holder.handed_over else "it is not handed over yet"
+    if holder.live:
+        return Standing(
+            why=f"The worker {holder.worker} holds it for attempt {message.attempts}; {place}.",
+            next=f"The worker records the outcome. Should it die, its lease ends at {_at(holder.expires_at)}.",
+        )
+    if holder.handed_over:
+        follow = "The sweep ends the claim within about a second and judges the message by its adapter's policy."
+    else:
+        follow = "The sweep ends the claim within about a second and queues the message with its attempt given back."
+    return Standing(why=f"The worker {holder.worker} let its lease end at {_at(holder.expires_at)}.", next=follow)
+
+
+def _sent(message: Message, reports_delivery: bool | None) -> Standing:
+    by = message.provider or "The provider"
+    if reports_delivery is False:
+        return Standing(
+            why=f"{by} accepted it.",
+            next=f"{by} sends no receipts, so SENT is the last that is known unless a bounce or an opt-out comes in.",
+        )
+    return Standing(why=f"{by} accepted it.", next="A receipt moves it on when the provider sends one.")
+
+
+def _ended_badly(message: Message, status: Status) -> Standing:
+    reason = _error(message)
+    why = f"It could not be delivered: {reason}." if reason else "It could not be delivered."
+    if status is Status.BOUNCED:
+        why = f"It came back: {reason}." if reason else "It came back."
+    return Standing(why=why, next="Nothing by itself. A person may retry it, which grants fresh attempts.")
+
+
+def _error(message: Message) -> str:
+    return f"{message.error_code}: {message.error_detail}" if message.error_detail else message.error_code
+
+
+def _at(moment: datetime | None) -> str:
+    return "an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _entry(event: MessageEvent) -> dict[str, Any]:
+    return {
+        "type": event.type,
+        "status": event.status,
+        "at": event.at,
+        "cause": event.cause,
+        "attempt": event.attempt,
+        "provider": event.provider or None,
+        "detail": event.detail,
+    }
