@@ -10,6 +10,7 @@
     │   ├── TransitionRefused     the message is not in a state that allows the move
     │   ├── IdempotencyInFlight   the same request is being worked on
     │   └── AlreadyExists         a name or key is taken
+    ├── EncryptionFailed       something cannot be encrypted, or does not open
     ├── TooLarge               more than one request may carry
     ├── QueryTimeout           the answer would take too long to find
     └── Unavailable            we cannot take it now; nothing was stored
@@ -101,6 +102,12 @@ class AlreadyExists(Conflict):
     """A name or key is taken."""
 
     code = "already_exists"
+
+
+class EncryptionFailed(DispatchError):
+    """Something cannot be encrypted, or does not open."""
+
+    code = "encryption_failed"
 
 
 class TooLarge(DispatchError):
