@@ -9,3 +9,4 @@ __all__ = ["messages", "tenancy", "traffic"]
 admin.site.site_header = admin.site.site_title = "Dispatch"
 admin.site.index_title = "Operations"
 admin.site.index_template = "messaging/index.html"
+admin.site.site_url = "/api/docs/"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
 from uuid import UUID
@@ -47,6 +48,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     paginator = EstimatingPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_max_show_all = 0
     actions: Any = []
 
@@ -76,6 +78,11 @@ def link(model: str, key: object, text: object) -> SafeString:
 def list_link(model: str, query: str, text: object) -> SafeString:
     """A link to a list; `query` comes from code, never from a row's text."""
     return format_html('<a href="{}?{}">{}</a>', reverse(f"admin:messaging_{model}_changelist"), query, text)
+
+
+def precise(moment: datetime | None) -> str:
+    """A time to the millisecond: the steps of a message lie that close together."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}" if moment else "-"
 
 
 def preformatted(text: str) -> SafeString:

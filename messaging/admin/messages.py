@@ -13,25 +13,25 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analytics import selectors as depths
 from channels_app import addresses
 from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
-from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, preformatted
+from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, precise
 from messaging.admin.flower import flower_url
-from messaging.dispatch import control, selectors
+from messaging.admin.story import EventInline, files_of, rendered_part, times_of
+from messaging.dispatch import control
 from messaging.dispatch.explain import explain
-from messaging.models import Claim, Content, Message, MessageEvent, Workspace
+from messaging.models import Claim, Content, Message, Workspace
 from messaging.models.keys import lowest_key
-from messaging.state import CANCELLABLE, RETRYABLE, Cause
+from messaging.state import CANCELLABLE, RETRYABLE, Cause, Priority
 
 LARGEST_ACTION = 10_000
 """Messages that one action moves at the most."""
@@ -56,34 +56,6 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset if span is None else queryset.filter(pk__gte=lowest_key(timezone.now() - span))
 
 
-class EventInline(admin.TabularInline):
-    """What happened to a message, in order."""
-
-    model = MessageEvent
-    fields = readonly_fields = ("at", "type", "status", "cause", "attempt", "provider", "told")
-    ordering = ("at", "id")
-    extra = 0
-    max_num = 0
-    can_delete = False
-    verbose_name_plural = "timeline"
-
-    @admin.display(description="detail")
-    def told(self, event: MessageEvent) -> SafeString | str:
-        return as_json(event.detail) if event.detail else ""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.has_perm("messaging.view_message")
-
-
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
     change_form_template = "messaging/message.html"
@@ -92,14 +64,14 @@ class MessageAdmin(ReadOnlyAdmin):
         "id",
         "status",
         "channel",
-        "lane",
+        "priority",
         "recipient",
         "subject",
         "workspace",
         "of_batch",
         "attempts",
         "error_code",
-        "created_at",
+        "created",
     )
     list_display_links = ("id",)
     list_filter = ("status", "channel", "priority", "test", CreatedFilter)
@@ -121,6 +93,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "attachments",
         "own_data",
         "own_metadata",
+        "times",
     )
     fieldsets = (
         (None, {"fields": ("status", "why", "next", "error_code", "error_detail", "held_by")}),
@@ -139,17 +112,7 @@ class MessageAdmin(ReadOnlyAdmin):
         ),
         ("Content", {"fields": ("subject", "rendered_body", "rendered_text", "attachments")}),
         ("Data", {"fields": ("own_data", "own_metadata"), "classes": ("collapse",)}),
-        (
-            "Times",
-            {
-                "fields": (
-                    ("created_at", "scheduled_at", "expires_at", "next_attempt_at"),
-                    ("queued_at", "sending_at", "sent_at", "delivered_at"),
-                    ("opened_at", "clicked_at", "unsubscribed_at", "complained_at"),
-                    ("bounced_at", "failed_at", "cancelled_at"),
-                )
-            },
-        ),
+        ("Times (UTC)", {"fields": ("times",)}),
     )
 
     # The list
@@ -172,13 +135,17 @@ class MessageAdmin(ReadOnlyAdmin):
             found = set(_found_by_text(queryset, term))
         return queryset.filter(pk__in=found), False
 
-    @admin.display(description="lane", ordering="priority")
+    @admin.display(description="lane")
     def lane(self, message: Message) -> str:
         return f"{message.channel}.{message.get_priority_display()}"
 
     @admin.display(description="batch")
     def of_batch(self, message: Message) -> SafeString | str:
-        return link("batch", message.batch_id, message.batch_id) if message.batch_id else "-"
+        return link("batch", message.batch_id, f"…{message.batch_id.hex[-12:]}") if message.batch_id else "-"
+
+    @admin.display(description="created (UTC)")
+    def created(self, message: Message) -> str:
+        return precise(message.created_at)
 
     # The page of one message
 
@@ -198,15 +165,17 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="held by")
     def held_by(self, message: Message) -> SafeString | str:
         claim = Claim.objects.filter(pk=message.claim_id).first() if message.claim_id else None
-        return "nobody" if claim is None else link("claim", claim.pk, f"{claim.worker} until {claim.expires_at}")
+        return (
+            "nobody" if claim is None else link("claim", claim.pk, f"{claim.worker} until {precise(claim.expires_at)}")
+        )
 
     @admin.display(description="body")
     def rendered_body(self, message: Message) -> SafeString | str:
-        return _shown(message, "body")
+        return rendered_part(message, "body")
 
     @admin.display(description="text")
     def rendered_text(self, message: Message) -> SafeString | str:
-        return _shown(message, "text")
+        return rendered_part(message, "text")
 
     @admin.display(description="attachments")
     def attachments(self, message: Message) -> SafeString | str:
@@ -220,6 +189,10 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="metadata")
     def own_metadata(self, message: Message) -> SafeString | str:
         return as_json(message.metadata) if message.metadata else "-"
+
+    @admin.display(description="times")
+    def times(self, message: Message) -> SafeString:
+        return times_of(message)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         message = kwargs.get("obj")
@@ -270,8 +243,16 @@ class MessageAdmin(ReadOnlyAdmin):
         return [lanes, *super().get_urls()]
 
     def lanes(self, request: HttpRequest) -> HttpResponse:
-        """The depth of every lane, as a part of a page."""
-        context = {"lanes": depths.lanes(), "bound": depths.BOUND, "flower_url": flower_url(), "now": timezone.now()}
+        """The depth of every lane, as a part of a page: a row for each channel, a column for each priority."""
+        channels: dict[str, list[depths.LaneDepth]] = {}
+        for depth in depths.lanes():
+            channels.setdefault(depth.lane.channel.value, []).append(depth)
+        context = {
+            "channels": channels,
+            "priorities": [priority.word for priority in Priority],
+            "flower_url": flower_url(),
+            "now": timezone.now(),
+        }
         return TemplateResponse(request, "messaging/lanes.html", context)
 
 
@@ -290,23 +271,6 @@ def _found_by_text(queryset: QuerySet[Any], term: str) -> list[UUID]:
         *by_recipient.order_by("-id").values_list("pk", flat=True)[:_FOUND],
         *by_provider.order_by("-id").values_list("pk", flat=True)[:_FOUND],
     ]
-
-
-def _shown(message: Message, part: str) -> SafeString | str:
-    try:
-        rendered = selectors.rendered(message=message)
-    except Content.DoesNotExist:
-        return "its content is not kept any more"
-    text: str = getattr(rendered, part)
-    return preformatted(text) if text else "-"
-
-
-def files_of(content: Content) -> SafeString | str:
-    """The names and sizes of a content's files, without reading them."""
-    files = content.attachments.defer("data")
-    rows = ((file.filename, file.content_type, file.size) for file in files)
-    listed = format_html_join("", "<li>{} ({}, {} bytes)</li>", rows)
-    return format_html("<ul>{}</ul>", listed) if listed else "-"
 
 
 def _note(request: HttpRequest, ids: Sequence[UUID], done: str) -> None:

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, preformatted
-from messaging.admin.messages import files_of
+from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise, preformatted
+from messaging.admin.story import files_of
 from messaging.models import Batch, Claim, Content, ReceiptRecord
 
 _SHOWN = 100
@@ -77,10 +77,10 @@ class ContentAdmin(KeyedAdmin):
 
 @admin.register(Claim)
 class ClaimAdmin(KeyedAdmin):
-    list_display = ("id", "worker", "lane", "messages", "handed_over", "expires_at", "lives", "created_at")
+    list_display = ("id", "worker", "lane", "messages", "handed_over", "until", "lives")
     list_filter = ("channel", "priority")
-    fields = ("id", "worker", "lane", "messages", "handed_over", "created_at", "expires_at", "lives", "holds")
-    readonly_fields = ("lane", "messages", "lives", "holds")
+    fields = ("id", "worker", "lane", "messages", "handed_over", "until", "lives", "holds")
+    readonly_fields = ("lane", "messages", "until", "lives", "holds")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         number = Func("ids", function="cardinality", output_field=IntegerField())
@@ -94,6 +94,10 @@ class ClaimAdmin(KeyedAdmin):
     @admin.display(description="messages")
     def messages(self, claim: Any) -> int:
         return int(claim.number)
+
+    @admin.display(description="lease ends (UTC)")
+    def until(self, claim: Claim) -> str:
+        return precise(claim.expires_at)
 
     @admin.display(description="lease lives", boolean=True)
     def lives(self, claim: Claim) -> bool:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import Error, close_old_connections, connection, transaction
 
 from channels_app.types import Channel, OnUnknown
 from messaging.dispatch import providers, queue, retry, transitions
@@ -98,6 +98,10 @@ class Lease:
         """Whether there is time left to begin a message."""
         return boottime() < self._ends - _MARGIN
 
+    def ended(self) -> bool:
+        """Whether the lease is over, so that nothing can be written under it."""
+        return boottime() >= self._ends
+
     def progressed(self) -> None:
         """Note that a message was finished: a worker that finishes none for long is not renewed."""
         self._progress = boottime()
@@ -144,7 +148,11 @@ class Keeper:
                 if not leases:
                     self._begun.clear()
             for lease in leases:
-                self._renew(lease)
+                try:
+                    self._renew(lease)
+                except Exception:
+                    # This thread keeps every lease of the process: whatever happens, it goes on.
+                    log.exception("lease_not_renewed", claim=str(lease.claim_id))
 
     def _renew(self, lease: Lease) -> None:
         if lease.stuck():
@@ -152,7 +160,7 @@ class Keeper:
             return
         try:
             lease.renew()
-        except DatabaseError as error:
+        except Error as error:
             log.warning("lease_not_renewed", claim=str(lease.claim_id), error=type(error).__name__)
             close_old_connections()
 
@@ -162,8 +170,13 @@ def _keeper(process: int) -> Keeper:
     return Keeper()
 
 
+_one_keeper = threading.Lock()
+
+
 def keeper() -> Keeper:
-    return _keeper(os.getpid())
+    # A cache alone lets two threads make one each.
+    with _one_keeper:
+        return _keeper(os.getpid())
 
 
 _turn = 0
@@ -195,13 +208,27 @@ def end(claim_id: UUID) -> None:
         cursor.execute("DELETE FROM messaging_claim WHERE id = %s", [claim_id])
 
 
-def give_back(claim_id: UUID, *, reason: str) -> int:
-    """End a claim: what was handed over is in doubt and judged by its adapter's policy, the rest is queued again
-    with its attempt given back. Gives how many messages came back; none where another did it already."""
+def give_back(claim_id: UUID, *, reason: str, drawn: int | None = None, wait: float = 0.0) -> int:
+    """End a claim of this worker: what its session drew is in doubt and judged by the adapter's policy, the rest is
+    queued again, due in `wait` seconds, with its attempt given back. Gives how many messages came back."""
+    return _give_back(claim_id, _OWN_CLAIM, reason=reason, drawn=drawn, wait=wait)
+
+
+def reap(claim_id: UUID, *, reason: str) -> int:
+    """End the claim of a worker whose lease has ended; what was handed over is in doubt. Gives how many messages
+    came back; none where another did it already, or the lease lives after all."""
+    return _give_back(claim_id, _EXPIRED_CLAIM, reason=reason, drawn=None, wait=0.0)
+
+
+_FIND = "SELECT channel, ids, handed_over FROM messaging_claim WHERE id = %s"
+_OWN_CLAIM = f"{_FIND} FOR UPDATE"
+# A renewal may be on its way to its commit: whether the lease has ended is asked once more under the lock.
+_EXPIRED_CLAIM = f"{_FIND} AND expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED"
+
+
+def _give_back(claim_id: UUID, find: str, *, reason: str, drawn: int | None, wait: float) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT channel, ids, handed_over FROM messaging_claim WHERE id = %s FOR UPDATE SKIP LOCKED", [claim_id]
-        )
+        cursor.execute(find, [claim_id])
         row = cursor.fetchone()
         if row is None:
             return 0
@@ -211,12 +238,12 @@ def give_back(claim_id: UUID, *, reason: str) -> int:
             "WHERE id = ANY(%s) AND id BETWEEN %s AND %s AND claim_id = %s ORDER BY id FOR UPDATE",
             [ids, min(ids), max(ids), claim_id],
         )
-        doubtful = set(ids[:handed_over])
+        doubtful = set(ids[: handed_over if drawn is None else min(drawn, handed_over)])
         rows = cursor.fetchall()
         moves = [
             _judged(row, channel=channel, reason=reason)
             if row[0] in doubtful
-            else Move(id=row[0], to=Status.QUEUED, refund=True, detail={"reason": reason})
+            else Move(id=row[0], to=Status.QUEUED, due=wait, refund=True, detail={"reason": reason})
             for row in rows
         ]
         moved = transitions.return_many(moves, claim_id=claim_id)
@@ -247,6 +274,6 @@ def _judged(row: tuple[UUID, int, bool, int, int, str], *, channel: str, reason:
                 id=message_id,
                 to=Status.FAILED,
                 code="outcome_unknown",
-                error="the worker died while it handed the message over",
+                error="nobody can tell whether the provider took the message",
                 detail=detail,
             )

@@ -92,7 +92,7 @@ def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, gro
     if hand_over.written == len(messages):
         claims.end(lease.claim_id)
     else:
-        claims.give_back(lease.claim_id, reason="not_sent", drawn=hand_over.drawn)
+        claims.give_back(lease.claim_id, reason="not_sent", drawn=hand_over.drawn, wait=retry.SHORTEST_WAIT)
 
 
 class _Run:

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from django.db import connection, transaction
 
 from channels_app.types import Receipt, ReceiptKind
-from messaging.dispatch import transitions
+from messaging.dispatch import storable, transitions
 from messaging.dispatch.transitions import Move
 from messaging.models import ReceiptRecord
 from messaging.models.keys import uuid7
@@ -47,12 +46,12 @@ def keep(provider: str, reports: Sequence[Receipt]) -> list[UUID]:
             {
                 "provider": provider,
                 "ids": [uuid7() for _ in reports],
-                "keys": [report.key for report in reports],
+                "keys": [storable.text(report.key) for report in reports],
                 "messages": [report.message_id for report in reports],
-                "provider_messages": [report.provider_message_id or "" for report in reports],
+                "provider_messages": [storable.text(report.provider_message_id or "") for report in reports],
                 "kinds": [report.kind.value for report in reports],
-                "codes": [report.code for report in reports],
-                "details": [_json(report.detail) for report in reports],
+                "codes": [storable.text(report.code) for report in reports],
+                "details": [storable.json(report.detail) for report in reports],
                 "afters": [report.after for report in reports],
             },
         )
@@ -126,7 +125,7 @@ def _save(records: list[ReceiptRecord]) -> None:
             "UPDATE messaging_receiptrecord r SET state = v.state, due_at = v.due, message_id = v.message "
             "FROM jsonb_to_recordset(%s::jsonb) AS v(id uuid, state text, due timestamptz, message uuid) "
             "WHERE r.id = v.id",
-            [_json(rows)],
+            [storable.json(rows)],
         )
 
 
@@ -195,7 +194,3 @@ def _now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         moment: datetime = cursor.fetchone()[0]
         return moment
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

@@ -12,7 +12,7 @@ import time
 from functools import cache
 
 import structlog
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DataError, Error, IntegrityError, close_old_connections, transaction
 
 from channels_app.types import Receipt
 from messaging.dispatch import receipts, transitions
@@ -29,7 +29,11 @@ _PAUSE = 0.2
 
 
 class HandOver:
-    """One claim's progress: what is marked, what is known, what is written. Shared by sender and recorder."""
+    """One claim's progress: what is marked, what is known, what is written. Shared by sender and recorder.
+
+    The mark is never more than two groups beyond what is written, so that no crash leaves more in doubt. A session
+    may therefore have at most one group drawn and unanswered; one that waits for more waits until its lease ends.
+    """
 
     def __init__(self, lease: Lease, *, size: int, group: int) -> None:
         self.lease = lease
@@ -37,32 +41,37 @@ class HandOver:
         self.group = group
         self.provider = ""
         self.written = 0
+        self.drawn = 0
+        """Messages that were given to the session, or failed on the way to it: the others nobody ever saw."""
+        self._settled = 0
         self._marked = min(group, size)
-        self._wanted = self._marked
         self._waited_for = False
         self._pending: list[tuple[Move, tuple[Receipt, ...]]] = []
         self._oldest = 0.0
         self._stalled = False
+        self._careful = False
+        self._over = False
         self._changed = threading.Condition()
 
     # The sender's side
 
     def may_send(self) -> bool:
         """Whether the next message may be begun: the lease lives and outcomes can be recorded."""
-        return not self._stalled and self.lease.alive()
+        return not (self._stalled or self._over) and self.lease.alive()
 
     def reach(self, position: int) -> bool:
         """Wait until the message at `position` (from 0) is marked; false where the lease ended first."""
         with self._changed:
-            if position % self.group == 0:
-                self._wanted = min(max(self._wanted, position + 2 * self.group), self.size)
-            while not (position < self._marked and not self._stalled):
+            while position >= self._marked or self._stalled:
+                if self._over or not self.lease.alive():
+                    return False
                 self._waited_for = True
                 recorder().wake()
-                if not self.lease.alive():
-                    return False
                 self._changed.wait(_PAUSE)
-            return self.lease.alive()
+            if self._over or not self.lease.alive():
+                return False
+            self.drawn = position + 1
+            return True
 
     def put(self, move: Move, reports: tuple[Receipt, ...] = ()) -> None:
         """Note an outcome; it is written soon."""
@@ -78,7 +87,10 @@ class HandOver:
     def finish(self) -> None:
         """Wait until every outcome is written, or the lease has ended and none can be."""
         with self._changed:
-            while self._pending and self.lease.alive():
+            while self._pending and not self._over:
+                if self.lease.ended():
+                    self._end()
+                    return
                 self._waited_for = True
                 recorder().wake()
                 self._changed.wait(_PAUSE)
@@ -88,52 +100,97 @@ class HandOver:
     def ripe_in(self) -> float | None:
         """Seconds until something should be written; None while there is nothing."""
         with self._changed:
-            wants_mark = self._waited_for and self._wanted > self._marked
-            if wants_mark or len(self._pending) >= GROUP or (self._pending and self._waited_for):
+            if self._over:
+                return None
+            if self._waited_for and (self._pending or self._next_mark(self._settled) > self._marked):
+                return 0.0
+            if len(self._pending) >= GROUP:
                 return 0.0
             return max(0.0, self._oldest + SOON - time.monotonic()) if self._pending else None
 
     def flush(self) -> None:
-        """Write a group of outcomes and the mark that is wanted, in one transaction.
+        """Write a group of outcomes and the mark that follows from them, in one transaction.
 
-        A database that does not take them stops the sending until it does; once the lease is over they are
-        dropped, since whoever returns the claim decides then.
+        While the database does not take them nothing further is sent. Once the lease is over they are dropped, since
+        whoever returns the claim decides then. An outcome that can never be written is dropped alone.
         """
         with self._changed:
-            group, mark = self._pending[:GROUP], self._wanted
+            if self._over:
+                return
+            group = self._pending[: 1 if self._careful else GROUP]
+            mark = self._next_mark(self._settled + len(group))
         try:
             written = write(self.lease, group, mark=mark, provider=self.provider)
-        except DatabaseError as error:
-            log.warning("outcomes_not_recorded", count=len(group), error=type(error).__name__)
-            close_old_connections()
-            with self._changed:
-                self._stalled = True
-                if not self.lease.alive():
-                    self._pending.clear()
-                self._changed.notify_all()
-            time.sleep(_PAUSE)
-            return
+        except Error as error:
+            if isinstance(error, DataError | IntegrityError):
+                self._refused(group)
+            else:
+                self._stall(error)
+        except Exception:
+            self._refused(group)
+        else:
+            self._wrote(group, written, mark)
+
+    def _next_mark(self, settled: int) -> int:
+        return min((settled // self.group + 2) * self.group, self.size)
+
+    def _wrote(self, group: list[tuple[Move, tuple[Receipt, ...]]], written: int | None, mark: int) -> None:
         with self._changed:
+            if written is None:
+                self._end()
+                return
             del self._pending[: len(group)]
             self.written += written
+            self._settled += written
             self._oldest = time.monotonic()
             self._marked = mark
             self._stalled = False
             self._waited_for = False
             self._changed.notify_all()
 
+    def _stall(self, error: Error) -> None:
+        """Send nothing further until the database takes what is known."""
+        log.warning("outcomes_not_recorded", claim=str(self.lease.claim_id), error=type(error).__name__)
+        close_old_connections()
+        with self._changed:
+            self._stalled = True
+            if self.lease.ended():
+                self._end()
+            self._changed.notify_all()
+        time.sleep(_PAUSE)
 
-def write(lease: Lease, group: list[tuple[Move, tuple[Receipt, ...]]], *, mark: int, provider: str) -> int:
-    """Write outcomes and mark in one transaction; gives how many messages moved."""
+    def _refused(self, group: list[tuple[Move, tuple[Receipt, ...]]]) -> None:
+        """Write one outcome at a time from now on, and drop the one that is at fault: its message is in doubt."""
+        log.exception("outcomes_refused", messages=[str(move.id) for move, _ in group])
+        with self._changed:
+            if len(group) == 1:
+                self._pending.pop(0)
+            self._careful = True
+            self._stalled = False
+            self._changed.notify_all()
+        if not group:
+            time.sleep(_PAUSE)
+
+    def _end(self) -> None:
+        """Nothing further can be written under this claim. Called with the lock held."""
+        self._over = True
+        self._pending.clear()
+        self._changed.notify_all()
+
+
+def write(lease: Lease, group: list[tuple[Move, tuple[Receipt, ...]]], *, mark: int, provider: str) -> int | None:
+    """Write outcomes and mark in one transaction; gives how many messages moved, None where the lease has ended."""
     if not group:
-        transitions.mark_handed_over(claim_id=lease.claim_id, mark=mark)
-        return 0
+        return 0 if transitions.mark_handed_over(claim_id=lease.claim_id, mark=mark) else None
     moves = [move for move, _ in group]
     reports = [report for _, some in group for report in some]
     if not reports:
-        return len(transitions.flush_many(moves, claim_id=lease.claim_id, mark=mark))
+        moved = transitions.flush_many(moves, claim_id=lease.claim_id, mark=mark)
+        return None if moved is None else len(moved)
     with transaction.atomic():
         moved = transitions.flush_many(moves, claim_id=lease.claim_id, mark=mark)
+        if moved is None:
+            return None
         receipts.keep(provider, [report for report in reports if report.message_id in moved])
     return len(moved)
 
@@ -165,7 +222,12 @@ class Recorder:
     def _run(self) -> None:
         while True:
             for hand_over in self._next():
-                hand_over.flush()
+                try:
+                    hand_over.flush()
+                except Exception:
+                    # This thread writes for every claim of the process: whatever happens, it goes on.
+                    log.exception("recorder_failed")
+                    time.sleep(_PAUSE)
 
     def _next(self) -> list[HandOver]:
         """Wait for hand-overs with something to write."""
@@ -189,5 +251,10 @@ def _recorder(process: int) -> Recorder:
     return Recorder()
 
 
+_one_recorder = threading.Lock()
+
+
 def recorder() -> Recorder:
-    return _recorder(os.getpid())
+    # A cache alone lets two threads make one each.
+    with _one_recorder:
+        return _recorder(os.getpid())

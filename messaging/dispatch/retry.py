@@ -19,6 +19,9 @@ from channels_app.types import (
 LONGEST_WAIT = 24 * 3600.0
 """Seconds that a provider may make a message wait, whatever it asks for."""
 
+SHORTEST_WAIT = 1.0
+"""Seconds that a throttled message waits at least: what costs no attempt must not go round and round."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
@@ -90,7 +93,7 @@ def decide(
         case Accepted():
             return Sent()
         case Throttled(wait=wait):
-            return Again(wait=clean_wait(wait) or 0.0, refund=True)
+            return Again(wait=max(clean_wait(wait) or 0.0, SHORTEST_WAIT), refund=True)
         case Permanent() | NotConfigured():
             return Fail()
         case Transient(retry_after=retry_after):

@@ -84,7 +84,7 @@ def reap() -> int:
     returned = 0
     for claim_id in expired:
         try:
-            count = claims.give_back(claim_id, reason="lease_expired")
+            count = claims.reap(claim_id, reason="lease_expired")
         except Exception:
             log.exception("claim_not_returned", claim=str(claim_id))
             continue

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from messaging.dispatch import storable
 from messaging.models.keys import uuid7
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
 
@@ -273,7 +274,7 @@ moved AS (
            detail || CASE WHEN code = '' THEN '{{}}'::jsonb ELSE jsonb_build_object('code', code, 'error', error) END
       FROM moved
 )
-SELECT id FROM moved
+SELECT moved.id FROM held LEFT JOIN moved ON true
 """
 
 _HELD = """
@@ -289,7 +290,9 @@ _MOVE = _ADVANCE.replace("%(held)s", "SELECT NULL::uuid AS id").replace("%(guard
 _RETURN = _ADVANCE.replace("%(held)s", "SELECT %(claim)s::uuid AS id").replace("%(guard)s", _UNDER_CLAIM)
 
 
-def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID]:
+def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
+    """Make the moves in key order; give the messages that moved, None where the claim is not held any more."""
+    moves = sorted(moves, key=lambda move: move.id)
     rows = [
         {
             "id": move.id,
@@ -307,16 +310,17 @@ def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID]:
         }
         for move in moves
     ]
-    ids = [move.id for move in moves]
+    bounds = {"low": moves[0].id, "high": moves[-1].id}
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"moves": msgspec.json.encode(rows).decode(), "low": min(ids), "high": max(ids), **params})
-        return {row[0] for row in cursor.fetchall()}
+        cursor.execute(sql, {"moves": storable.json(rows), **bounds, **params})
+        found = cursor.fetchall()
+    return {row[0] for row in found if row[0] is not None} if found else None
 
 
-def flush_many(moves: Sequence[Move], *, claim_id: UUID, mark: int) -> set[UUID]:
+def flush_many(moves: Sequence[Move], *, claim_id: UUID, mark: int) -> set[UUID] | None:
     """Record what became of messages under a claim, and move its hand-over mark on, in one statement.
 
-    Nothing is written unless the lease lives. Gives the messages that moved.
+    Gives the messages that moved; None where the lease has ended: then nothing was written.
     """
     return _run(_FLUSH, moves, claim=claim_id, mark=mark, cause=Cause.WORKER.value)
 
@@ -330,7 +334,7 @@ def mark_handed_over(*, claim_id: UUID, mark: int) -> bool:
 
 def return_many(moves: Sequence[Move], *, claim_id: UUID) -> set[UUID]:
     """Move messages of an expired claim; the caller has locked and deletes the claim in the same transaction."""
-    return _run(_RETURN, moves, claim=claim_id, cause=Cause.SWEEPER.value) if moves else set()
+    return _run(_RETURN, moves, claim=claim_id, cause=Cause.SWEEPER.value) or set() if moves else set()
 
 
 def advance_many(moves: Sequence[Move], *, cause: Cause) -> set[UUID]:
@@ -339,7 +343,7 @@ def advance_many(moves: Sequence[Move], *, cause: Cause) -> set[UUID]:
         return set()
     with transaction.atomic():
         lock([move.id for move in moves])
-        return _run(_MOVE, moves, cause=cause.value)
+        return _run(_MOVE, moves, cause=cause.value) or set()
 
 
 def lock(ids: Sequence[UUID], *, skip_locked: bool = False) -> list[UUID]:

@@ -33,7 +33,7 @@ SELECT m.id, m.status, m.claim_id, m.next_attempt_at, m.attempts, m.max_attempts
   FROM messaging_message m LEFT JOIN messaging_claim c ON c.id = m.claim_id
  WHERE %(workspace)s::uuid IS NULL OR m.workspace_id = %(workspace)s
  ORDER BY m.id
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

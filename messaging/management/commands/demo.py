@@ -142,7 +142,7 @@ def _follow(client: ApiClient, walks: Sequence[Walk], ends: float) -> Iterator[W
             if time.monotonic() >= ends:
                 return
             message = client.get(f"/api/v1/messages/{walk.id}")
-            walk.learn(message, client.get(f"/api/v1/messages/{walk.id}/events"))
+            walk.learn(message, client.get(f"/api/v1/messages/{walk.id}/events")["results"])
             yield walk
         time.sleep(_LOOK)
 

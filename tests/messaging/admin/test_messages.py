@@ -72,7 +72,7 @@ def test_the_list_shows_every_message_newest_first(operator: Client) -> None:
     answer = operator.get(LIST)
     assert [row.pk for row in answer.context["cl"].result_list] == sorted(keys, reverse=True)
     text = answer.content.decode()
-    for shown in ("ann@example.com", "Hello", "Acme", "email.normal", "QUEUED", "delete_selected"):
+    for shown in ("ann@example.com", "Hello", "Acme", "normal", "QUEUED", "delete_selected"):
         assert (shown in text) is (shown != "delete_selected")
 
 
@@ -264,6 +264,6 @@ def test_the_lanes_are_shown_to_who_is_logged_in(operator: Client) -> None:
     address = reverse("admin:messaging_message_lanes")
     text = operator.get(address).content.decode()
     assert "email.normal" in text
-    assert text.count("<tr>") == 25
+    assert text.count("<tr>") == 9
     assert address in operator.get(reverse("admin:index")).content.decode()
     assert Client().get(address).status_code == 302
