@@ -3,7 +3,9 @@
 import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
+import django.db.models.functions.comparison
 import django.db.models.functions.datetime
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
@@ -691,5 +693,74 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="templateversion",
             constraint=models.UniqueConstraint(fields=("template", "version"), name="template_version_once"),
+        ),
+        migrations.CreateModel(
+            name="ContactAlias",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="aliases", to="messaging.contact"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="messaging.workspace",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="consent",
+            name="author",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="suppression",
+            name="author",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="contact",
+            index=models.Index(
+                models.F("workspace"),
+                django.db.models.functions.comparison.Collate(django.db.models.functions.text.Lower("name"), "C"),
+                models.F("id"),
+                name="contact_by_name",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="contact",
+            index=models.Index(
+                models.F("workspace"),
+                django.db.models.functions.comparison.Collate(django.db.models.functions.text.Lower("email"), "C"),
+                models.F("id"),
+                name="contact_by_email",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="suppression",
+            index=models.Index(fields=["workspace", "address", "id"], name="suppression_address"),
         ),
     ]

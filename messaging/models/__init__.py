@@ -3,7 +3,7 @@
 from messaging.models.campaigns import Audience, Campaign, CampaignStatus
 from messaging.models.content import Attachment, Content, Template, TemplateVersion
 from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord
-from messaging.models.people import Consent, ConsentStatus, Contact, PushSubscription, Reason, Suppression
+from messaging.models.people import Consent, ConsentStatus, Contact, ContactAlias, PushSubscription, Reason, Suppression
 from messaging.models.tenancy import ApiKey, Member, Mode, Role, User, Workspace, WorkspaceKey
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Consent",
     "ConsentStatus",
     "Contact",
+    "ContactAlias",
     "Content",
     "IdempotencyRecord",
     "Member",

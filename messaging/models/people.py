@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Lower, Now
 
 from messaging.models.keys import uuid7
 from messaging.models.tenancy import User, Workspace
@@ -13,6 +13,11 @@ from messaging.models.words import CHANNELS
 
 ALL = "*"
 """The category that stands for all of them."""
+
+
+LOWER_NAME = Collate(Lower("name"), "C")
+LOWER_EMAIL = Collate(Lower("email"), "C")
+"""What searches compare with and sort by; in this collation a prefix is a range."""
 
 
 class Contact(models.Model):
@@ -49,10 +54,21 @@ class Contact(models.Model):
                 condition=~models.Q(telegram_chat_id=""),
             ),
             GinIndex(fields=["tags"], name="contact_tags"),
+            models.Index("workspace", LOWER_NAME, "id", name="contact_by_name"),
+            models.Index("workspace", LOWER_EMAIL, "id", name="contact_by_email"),
         ]
 
     def __str__(self) -> str:
         return self.name or self.external_id or str(self.id)
+
+
+class ContactAlias(models.Model):
+    """The id of a contact that was merged into another: what was kept under it belongs to that other now."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="aliases")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
 
 class ConsentStatus(models.TextChoices):
@@ -73,6 +89,8 @@ class Consent(models.Model):
     status = models.CharField(max_length=9, choices=ConsentStatus.choices)
     message_id = models.UUIDField(null=True, blank=True)
     """The message through which the contact said so, where it was one."""
+    author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    """Who wrote it down, where it was a person."""
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -101,7 +119,10 @@ class Suppression(models.Model):
     category = models.TextField(db_default=ALL)
     reason = models.CharField(max_length=10, choices=Reason.choices)
     message_id = models.UUIDField(null=True, blank=True)
+    """The message that was reported on, where it was one."""
     contact = models.ForeignKey(Contact, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    """Who wrote it down, where it was a person."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     lifted_at = models.DateTimeField(null=True, blank=True)
     lifted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
@@ -114,7 +135,13 @@ class Suppression(models.Model):
                 condition=models.Q(lifted_at__isnull=True),
             )
         ]
-        indexes = [models.Index(fields=["workspace", "id"], name="suppression_workspace")]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="suppression_workspace"),
+            models.Index(fields=["workspace", "address", "id"], name="suppression_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.address}"
 
 
 class PushSubscription(models.Model):
