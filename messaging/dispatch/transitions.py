@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from messaging.dispatch import storable
+from messaging.dispatch import storable, tally
 from messaging.models.keys import uuid7
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
 
@@ -92,7 +92,7 @@ _OWN = (
     "category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
 _TIMES = "created_at, queued_at, next_attempt_at"
-_EVENT = "id, message_id, workspace_id, type, status, at, cause"
+_EVENT = "id, message_id, workspace_id, type, status, at, cause, tally"
 
 # One message in one round trip; from two on COPY is quicker.
 _BEGIN_ONE = f"""
@@ -103,7 +103,7 @@ WITH m AS (
     RETURNING id, workspace_id, status
 )
 INSERT INTO messaging_messageevent ({_EVENT})
-SELECT %s, id, workspace_id, lower(status), status, now(), %s FROM m
+SELECT %s, id, workspace_id, lower(status), status, now(), %s, {tally.ACCEPTED} FROM m
 """
 
 
@@ -125,7 +125,8 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
         with cursor.copy(f"COPY messaging_messageevent ({_EVENT}) FROM STDIN") as copy:
             for m in messages:
                 status = _first_status(m)
-                copy.write_row((uuid7(), m.id, m.workspace_id, status.event, status.value, now, cause.value))
+                row = (uuid7(), m.id, m.workspace_id, status.event, status.value, now, cause.value, tally.ACCEPTED)
+                copy.write_row(row)
 
 
 def _own(m: NewMessage) -> tuple[Any, ...]:
@@ -265,12 +266,12 @@ moved AS (
            {_stamps()}
       FROM v, s
      WHERE m.id = v.id AND m.id BETWEEN %(low)s AND %(high)s AND %(guard)s
- RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, v.provider,
-           v.code, v.error, v.detail
+ RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, m.provider,
+           v.code, v.error, v.detail, {tally.of_move()} AS tally, {tally.took()} AS took
 ), events AS (
     INSERT INTO messaging_messageevent
-           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, detail)
-    SELECT event, id, workspace_id, type, status, at, %(cause)s, attempt, provider,
+           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, tally, took, detail)
+    SELECT event, id, workspace_id, type, status, at, %(cause)s, attempt, provider, tally, took,
            detail || CASE WHEN code = '' THEN '{{}}'::jsonb ELSE jsonb_build_object('code', code, 'error', error) END
       FROM moved
 )
@@ -358,17 +359,23 @@ def lock(ids: Sequence[UUID], *, skip_locked: bool = False) -> list[UUID]:
 
 
 _RETRY = f"""
-WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::text AS "to"), moved AS (
+WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::text AS "to"), was AS MATERIALIZED (
+    SELECT id, provider, {", ".join(str(status.stamp) for status in LATER)}
+      FROM messaging_message WHERE id = ANY(%(ids)s) AND id BETWEEN %(low)s AND %(high)s
+), moved AS (
     UPDATE messaging_message m
        SET status = 'QUEUED', queued_at = s.at, next_attempt_at = s.at, max_attempts = m.attempts + %(budget)s,
            throttles = 0, error_code = '', error_detail = '', provider = '', provider_message_id = '',
-           expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END,
+           expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END, retried_at = s.at,
            {", ".join(f"{status.stamp} = NULL" for status in LATER)}
-      FROM s, v WHERE m.id = ANY(%(ids)s) AND m.id BETWEEN %(low)s AND %(high)s AND {_legal(RETRIES)}
- RETURNING m.id, m.workspace_id, m.attempts, s.at
+      FROM s, v, was
+     WHERE m.id = was.id AND m.id BETWEEN %(low)s AND %(high)s AND {_legal(RETRIES)}
+ RETURNING m.id, m.workspace_id, m.attempts, s.at, was.provider, {tally.of_retry()} AS tally
 ), events AS (
-    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt, detail)
-    SELECT e.event, moved.id, workspace_id, 'queued', 'QUEUED', at, %(cause)s, attempts, '{{"retry": true}}'
+    INSERT INTO messaging_messageevent
+           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, tally, detail)
+    SELECT e.event, moved.id, workspace_id, 'queued', 'QUEUED', at, %(cause)s, attempts, provider, tally,
+           '{{"retry": true}}'
       FROM moved JOIN unnest(%(ids)s::uuid[], %(events)s::uuid[]) AS e(id, event) ON e.id = moved.id
 )
 SELECT id FROM moved

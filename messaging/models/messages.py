@@ -102,6 +102,8 @@ class Message(models.Model):
     complained_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     archived_at = models.DateTimeField(null=True)
+    retried_at = models.DateTimeField(null=True)
+    """When a person last had it tried again."""
 
     class Meta:
         indexes = [
