@@ -8,9 +8,9 @@ from typing import Any
 import redis
 from celery.signals import task_postrun, task_prerun, worker_ready
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
-from messaging.dispatch import queue
+from messaging.dispatch import partitions, queue
 
 
 def beat_pulse(process: str) -> None:
@@ -28,6 +28,14 @@ def first_pulse(**kwargs: Any) -> None:
     """Count a worker as ready as soon as it consumes, not only when beat first asks."""
     if settings.PROCESS:
         beat_pulse(settings.PROCESS)
+
+
+@worker_ready.connect
+def make_partitions(**kwargs: Any) -> None:
+    """Make the months to come at every start, in the process that sweeps; accepts make one that is missing anyway."""
+    if settings.PROCESS == "inside":
+        with contextlib.suppress(DatabaseError):
+            partitions.ensure()
 
 
 @task_prerun.connect

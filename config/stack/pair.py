@@ -56,8 +56,11 @@ def start_pair(
     run: str = "",
     durable: bool = True,
     user: Mapping[str, str] = os.environ,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Pair:
     """Make, start and wait for the servers that are wanted; the supervisor keeps them from then on.
+
+    `go_on` is called while waiting, and may raise.
 
     Raises:
         StackError: a server could not be made or started; the text says why.
@@ -75,7 +78,7 @@ def start_pair(
         assert programs is not None  # noqa: S101 - for the type checker
         log = home.log(kind.name)
         server = kind(place=where, binaries=programs, ring=ring, port=port, log=log, run=run, durable=durable)
-        check_room(where, first=not server.data.exists())
+        check_room(where, megabytes=_ROOM_LATER if server.data.exists() else _ROOM_FIRST)
         fresh |= _patiently(server.prepare) and isinstance(server, Postgres)
         servers.append(server)
     children = tuple(_child(server) for server in servers)
@@ -83,7 +86,7 @@ def start_pair(
     for child in children:
         supervisor.start(child)
     for server, child in zip(servers, children, strict=True):
-        _await(server, child, supervisor)
+        _await(server, child, supervisor, go_on)
         if isinstance(server, Postgres):
             server.provide()
     return Pair(place=where, servers=tuple(servers), children=children, fresh=fresh)
@@ -108,13 +111,12 @@ def forget(home: Home) -> None:
     shutil.rmtree(closed_place(home), ignore_errors=True)
 
 
-def check_room(where: Place, *, first: bool) -> None:
+def check_room(where: Place, *, megabytes: int) -> None:
     """Refuse to start on a full disk: a database that runs out of room in its first seconds is hard to read."""
-    needed = _ROOM_FIRST if first else _ROOM_LATER
     free = shutil.disk_usage(where.root).free // 2**20
-    if free < needed:
+    if free < megabytes:
         raise StackError(
-            f"not enough room: {free} MB are free at {where.root}, {needed} MB are needed. "
+            f"not enough room: {free} MB are free at {where.root}, {megabytes} MB are needed. "
             "Free some, or choose another place with --home"
         )
 
@@ -147,9 +149,10 @@ def _patiently(action: Callable[[], _T]) -> _T:
             time.sleep(0.1)
 
 
-def _await(server: Server, child: Child, supervisor: Supervisor) -> None:
+def _await(server: Server, child: Child, supervisor: Supervisor, go_on: Callable[[], None]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while not server.ready():
+        go_on()
         supervisor.tick()
         if child.failures >= 3 or time.monotonic() >= deadline:
             raise StackError(f"{server.name} does not start: {last_line(server.log)} (see {server.log})")

@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from config.stack.home import CLONE, Home, read_json, write_json
 from config.stack.journal import Journal
 from config.stack.pair import wants_postgres
 from config.stack.processes import FLOWER_USER
-from config.stack.spawn import last_line, spawn
+from config.stack.spawn import end_group, last_line, spawn
 from config.stack.variables import Ports
 
 BOOTSTRAPPED = ("username", "password", "avatar_id", "workspace_id", "api_key", "test_api_key")
@@ -26,8 +26,17 @@ TAKEN = 3
 class Preparation:
     """The steps of one start. A step whose inputs are those of the last start is skipped."""
 
-    def __init__(self, home: Home, env: Mapping[str, str], journal: Journal, *, fresh: bool) -> None:
+    def __init__(
+        self,
+        home: Home,
+        env: Mapping[str, str],
+        journal: Journal,
+        *,
+        fresh: bool,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         self._home, self._env, self._journal = home, env, journal
+        self._go_on = go_on
         self._fresh = fresh
         self._done: dict[str, Any] = {} if fresh else read_json(home.setup)
 
@@ -86,7 +95,7 @@ class Preparation:
             process = spawn(
                 [sys.executable, "manage.py", *arguments], env=self._env, log=log, cwd=CLONE, stdout=subprocess.PIPE
             )
-            output = process.communicate()[0].decode("utf-8", "replace")
+            output = self._output(process)
         if process.returncode != 0:
             if process.returncode == TAKEN:
                 raise StackError(
@@ -95,6 +104,18 @@ class Preparation:
                 )
             raise StackError(f"manage.py {arguments[0]} failed: {last_line(log)} (see {log})")
         return output
+
+    def _output(self, process: subprocess.Popen[bytes]) -> str:
+        while True:
+            try:
+                return process.communicate(timeout=0.2)[0].decode("utf-8", "replace")
+            except subprocess.TimeoutExpired:
+                try:
+                    self._go_on()
+                except Exception:
+                    end_group(process)
+                    process.wait()
+                    raise
 
 
 def credentials(kept: Mapping[str, Any], env: Mapping[str, str], ports: Ports) -> dict[str, Any]:

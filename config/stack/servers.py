@@ -265,7 +265,7 @@ def free_port(*, near: int | None = None, taken: frozenset[int] = frozenset()) -
     """Return a loopback port that nobody listens on: the first from `near` on, else any."""
     candidates = [*range(near, near + 50), 0] if near else [0] * 20
     for candidate in candidates:
-        if candidate in taken:
+        if candidate and candidate in taken:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,7 @@
 """`up` as a person meets it: in the foreground, or in the background with the progress shown until it is ready."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def summary(home: Home, ports: Ports) -> str:
     """Return where everything is, and a request to try."""
     known = read_json(home.credentials)
     body = '{"channel": "email", "to": "ada@example.com", "subject": "Hello", "text": "It works."}'
+    # The key itself is not shown: what is printed here is kept in logs.
+    key = rf"""$(sed -n 's/.*"api_key": "\(dk_live[^"]*\)".*/\1/p' {shlex.quote(str(home.credentials))})"""
     return (
         f"  API        {ports.base_url}/api/v1/     docs {ports.base_url}/api/docs/\n"
         f"  Admin      {known['admin_url']}     user {known['username']}\n"
@@ -76,7 +79,8 @@ def summary(home: Home, ports: Ports) -> str:
         f"  Passwords and keys are in {home.credentials}\n\n"
         "Try it:\n\n"
         f"  curl -X POST {ports.base_url}/api/v1/messages \\\n"
-        f"    -H 'Authorization: Bearer {known['api_key']}' -H 'Content-Type: application/json' \\\n"
+        f"    -H 'Content-Type: application/json' \\\n"
+        f'    -H "Authorization: Bearer {key}" \\\n'
         f"    -d '{body}'\n"
     )
 

@@ -37,7 +37,7 @@ _FAILURES = 3
 """Ends in a row of one process before ready that make the start fail."""
 
 
-class Interrupted(BaseException):
+class Interrupted(Exception):
     """A signal asked to stop while the stack was still starting."""
 
 
@@ -60,7 +60,7 @@ class Stack:
         self._ports = known_ports(home)
         self._place = home.root
         self._since = time.time()
-        self._starting = self._ready = False
+        self._ready = False
         self._signals = 0
 
     def run(self, *, on_ready: Callable[[Ports, float], None]) -> bool:
@@ -74,9 +74,7 @@ class Stack:
         begun = time.monotonic()
         with self._exclusive(), self._guarded(), self._signals_noted():
             try:
-                self._starting = True
                 watchdog = self._start()
-                self._starting = False
                 self._ready = True
                 self._tell()
                 on_ready(self._ports, time.monotonic() - begun)
@@ -85,7 +83,7 @@ class Stack:
                 self._journal.say("Stopping before everything was up …")
                 return False
             finally:
-                self._starting = self._ready = False
+                self._ready = False
                 self._supervisor.stop(hurry=lambda: self._signals > 1)
                 self._home.state.unlink(missing_ok=True)
         return True
@@ -100,13 +98,20 @@ class Stack:
         ring = keyring(self._home)
         self._tell()
         with self._journal.step("starting database and broker") as remark:
-            pair = start_pair(self._home, ring=ring, ports=self._ports, supervisor=self._supervisor, run=self._token)
+            pair = start_pair(
+                self._home,
+                ring=ring,
+                ports=self._ports,
+                supervisor=self._supervisor,
+                run=self._token,
+                go_on=self._go_on,
+            )
             if not pair.servers:
                 remark("your own servers")
         self._place = pair.place.root
         self._tell_place(pair)
         env = {**variables(self._home, ring, self._ports), orphans.VARIABLE: self._token}
-        Preparation(self._home, env, self._journal, fresh=pair.fresh).run(self._ports)
+        Preparation(self._home, env, self._journal, fresh=pair.fresh, go_on=self._go_on).run(self._ports)
         return self._start_processes(env)
 
     def _start_processes(self, env: dict[str, str]) -> Watchdog:
@@ -144,6 +149,7 @@ class Stack:
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while True:
+            self._go_on()
             self._supervisor.tick()
             for child in self._supervisor.children:
                 if child.failures >= _FAILURES:
@@ -226,9 +232,12 @@ class Stack:
             write.close()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # It only counts: raised from here, an exception could be lost in a finaliser or leave a step half done.
         self._signals += 1
-        if self._starting:
-            self._starting = False
+
+    def _go_on(self) -> None:
+        """Raise Interrupted if somebody asked to stop; every wait of the start calls it."""
+        if self._signals:
             raise Interrupted
 
     def _clear_leftovers(self) -> None:

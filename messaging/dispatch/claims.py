@@ -6,8 +6,10 @@ import os
 import socket
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 from uuid import UUID
 
 import structlog
@@ -44,7 +46,7 @@ WITH RECURSIVE active AS (
                AND m.status = 'QUEUED' AND m.next_attempt_at <= now() LIMIT %(limit)s) AS rows) AS rows
       FROM active WHERE workspace_id IS NOT NULL
 )
-SELECT workspace_id, rows FROM due WHERE rows > 0
+SELECT workspace_id, rows FROM due WHERE rows > 0 ORDER BY workspace_id
 """
 
 
@@ -59,30 +61,31 @@ def worker_name() -> str:
 
 
 def waiting(lane: Lane, *, limit: int) -> list[tuple[UUID, int]]:
-    """The workspaces that have due rows in a lane, with how many each has, counted up to `limit`."""
+    """The workspaces that have due rows in a lane, in their order, with how many each has, counted up to `limit`."""
     with connection.cursor() as cursor:
         cursor.execute(_WAITING, {"channel": lane.channel.value, "priority": lane.priority.value, "limit": limit})
         return [(row[0], row[1]) for row in cursor.fetchall()]
 
 
-def share_out(due: Sequence[tuple[UUID, int]], *, limit: int, start: int) -> dict[UUID, int]:
+def share_out(due: Sequence[tuple[UUID, int]], *, limit: int, after: UUID | None = None) -> dict[UUID, int]:
     """How many rows each workspace may have of a claim of `limit`: equal parts, what one leaves goes to the others.
 
-    `start` rotates who comes first, so that the same workspaces are not always left over.
+    `due` is in the order of its workspaces; who follows `after` comes first. The last of the answer is the last
+    one that was given something: to go on after it lets what is left over go round.
     """
-    turn = start % len(due) if due else 0
-    order = [*due[turn:], *due[:turn]][:limit]
-    shares = dict.fromkeys((workspace for workspace, _ in order), 0)
+    turn = 0 if after is None else bisect_right(due, after, key=itemgetter(0))
+    hungry = [*due[turn:], *due[:turn]][:limit]
+    shares: dict[UUID, int] = {}
     left = limit
-    hungry = list(order)
     while left > 0 and hungry:
         part = max(1, left // len(hungry))
-        for workspace, rows in hungry:
-            given = min(part, rows - shares[workspace], left)
-            shares[workspace] += given
+        for workspace, rows in hungry[:left]:
+            had = shares.pop(workspace, 0)
+            given = min(part, rows - had)
+            shares[workspace] = had + given
             left -= given
-        hungry = [(workspace, rows) for workspace, rows in hungry if shares[workspace] < rows]
-    return {workspace: share for workspace, share in shares.items() if share > 0}
+        hungry = [(workspace, rows) for workspace, rows in hungry if shares.get(workspace, 0) < rows]
+    return shares
 
 
 class Lease:
@@ -179,16 +182,16 @@ def keeper() -> Keeper:
         return _keeper(os.getpid())
 
 
-_turn = 0
+_last: dict[Lane, UUID] = {}
+"""The workspace that each lane's latest claim of this process ended with."""
 
 
 def take(lane: Lane, *, limit: int, group: int) -> tuple[Lease, list[Claimed]] | None:
     """Claim the lane's oldest due rows, each workspace its share; None where nothing is due."""
-    global _turn
-    _turn += 1
-    shares = share_out(waiting(lane, limit=limit), limit=limit, start=_turn)
+    shares = share_out(waiting(lane, limit=limit), limit=limit, after=_last.get(lane))
     if not shares:
         return None
+    _last[lane] = next(reversed(shares))
     lease = Lease(uuid7(), seconds=settings.LEASE_SECONDS)
     claimed = transitions.claim_many(
         claim_id=lease.claim_id,

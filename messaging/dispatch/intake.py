@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 from psycopg.errors import CheckViolation
 
@@ -152,11 +152,18 @@ def accept(
                 raise
             if last_try:
                 raise Unavailable("there is no partition for this month yet") from error
-            partitions.ensure_for([rows[0].id, rows[-1].id])
+            _make_months(rows)
     if draft.scheduled_at is None:
         lane = Lane(draft.channel, draft.priority)
         transaction.on_commit(lambda: queue.ring(lane))
     return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected)
+
+
+def _make_months(rows: Sequence[NewMessage]) -> None:
+    try:
+        partitions.ensure_for([rows[0].id, rows[-1].id])
+    except OperationalError as waited:
+        raise Unavailable("the partition of this month cannot be made just now") from waited
 
 
 def explain(*, test: bool, draft: Draft, recipient: Recipient) -> dict[str, Any]:

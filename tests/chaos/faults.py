@@ -1,0 +1,200 @@
+"""The faults: each strikes a stack that is sending, and is judged by the database and by what the receiver took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from tests.client import Client
+from tests.ledger import Ledger, Mail, sink
+from tests.running import Pair, Stack, eventually
+
+GROUP = 100
+MARKED = 2 * GROUP
+"""Letters that may be in doubt when a process dies: the group in hand and the one marked ahead."""
+CONNECTIONS = 2
+"""Processes that send e-mail, each over one connection."""
+STRIKE_AT = 0.3
+WINDOW = (0.2, 0.8)
+"""The part of all letters at which a fault begins, and where it must have begun to count."""
+LEASE = 6.0
+AWAY = 5.0
+"""Seconds for which a server stays away."""
+MEANWHILE = 50
+"""Messages that are accepted while the fault lasts."""
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a fault did. Times are in seconds from the moment at which the struck part could work again."""
+
+    fault: str
+    accepted: int = 0
+    sent: int = 0
+    lost: int = 0
+    repeated: int = 0
+    limit: int = 0
+    struck_at: float = 0.0
+    """The part of all letters that had arrived."""
+    resumed: float = 0.0
+    finished: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the fault struck while there was work in progress."""
+        return WINDOW[0] <= self.struck_at <= WINDOW[1]
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """A stack under load."""
+
+    pair: Pair
+    stack: Stack
+    mail: Mail
+    ledger: Ledger
+    client: Client
+
+
+@dataclass(kw_only=True)
+class Blow:
+    """When work could go on again, and how to tell a letter of the time after it."""
+
+    since: float
+    is_new: Callable[[dict[str, object]], bool]
+    limit: int
+    judge: Callable[[], list[str]] = list
+
+
+def worker_kill(trial: Trial) -> Blow:
+    """Kill the process that sends, and its children, and start it again at once."""
+    worker = trial.stack.parts["email"]
+    worker.kill()
+    since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
+    worker.start()
+    return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=MARKED * CONNECTIONS)
+
+
+def worker_stop(trial: Trial) -> Blow:
+    """Stop the process that sends, and its children, for twice its lease."""
+    worker = trial.stack.parts["email"]
+    worker.halt()
+    stopped = time.time()
+    time.sleep(2 * LEASE)
+    since = time.time()
+    worker.resume()
+
+    def late() -> list[str]:
+        # A letter is in order if its message was claimed again; before the worker went on, nobody could claim.
+        claims = dict(
+            trial.ledger.rows(
+                "SELECT message_id::text, max(extract(epoch FROM at))::float8 FROM messaging_messageevent "
+                "WHERE type = 'sending' AND at > to_timestamp(%s) GROUP BY 1",
+                stopped + 1,
+            )
+        )
+        count = sum(
+            claims.get(letter["message_id"].partition("@")[0], letter["time"]) >= letter["time"]
+            for letter in trial.mail.letters
+            if letter["time"] > since
+        )
+        return [f"{count} letters left after the end of their lease"] if count > CONNECTIONS else []
+
+    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS, judge=late)
+
+
+def broker_kill(trial: Trial) -> Blow:
+    """Kill the broker, accept meanwhile, and start it again after some seconds."""
+    trial.pair.valkey.kill()
+    began = time.time()
+    trial.client.batch([f"meanwhile-{number}@example.com" for number in range(MEANWHILE)])
+    time.sleep(max(0.0, began + AWAY - time.time()))
+    trial.pair.start_broker()
+    since = time.time()
+    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=0)
+
+
+def broker_flush(trial: Trial) -> Blow:
+    """Let the broker forget everything: tasks, bells and bindings."""
+    with redis.Redis.from_url(trial.stack.env["REDIS_URL"]) as client:
+        client.flushall()
+    since = time.time()
+    trial.client.batch([f"meanwhile-{number}@example.com" for number in range(MEANWHILE)])
+    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=0)
+
+
+def database_kill(trial: Trial) -> Blow:
+    """Kill the database with all its processes, and start it again after some seconds."""
+    trial.pair.postgres.kill()
+    time.sleep(AWAY)
+    trial.pair.start_database()
+    since = time.time()
+    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS)
+
+
+FAULTS: dict[str, Callable[[Trial], Blow]] = {
+    "worker-kill": worker_kill,
+    "worker-stop": worker_stop,
+    "broker-kill": broker_kill,
+    "broker-flush": broker_flush,
+    "database-kill": database_kill,
+}
+
+
+def run(fault: str, pair: Pair, folder: Path, *, messages: int, name: str) -> Report:
+    """Accept messages, strike while they are being sent, and wait until every one has gone out."""
+    folder.mkdir()
+    env = pair.database(name)
+    with (
+        sink(folder) as mail,
+        Stack(env, EMAIL_URL=mail.url) as stack,
+        Client(stack) as client,
+    ):
+        stack.start("email", "inside", "beat")
+        trial = Trial(pair=pair, stack=stack, mail=mail, ledger=Ledger(env["DATABASE_URL"]), client=client)
+        keys: list[str] = []
+        for start in range(0, messages, 10_000):
+            keys += client.batch([f"someone-{n}@example.com" for n in range(start, min(start + 10_000, messages))])
+        eventually(lambda: len(mail.letters) >= STRIKE_AT * messages, "enough letters have arrived", step=0.01)
+        report = Report(fault=fault, struck_at=len(mail.letters) / messages)
+        blow = FAULTS[fault](trial)
+        _watch(trial, blow, report)
+        return report
+
+
+def _watch(trial: Trial, blow: Blow, report: Report) -> None:
+    """Wait for the next letter and for the last, then judge."""
+    mail, ledger = trial.mail, trial.ledger
+    seen = 0
+
+    def first() -> float | None:
+        nonlocal seen
+        letters = mail.letters
+        fresh, seen = letters[seen:], len(letters)
+        return next((float(letter["time"]) for letter in fresh if blow.is_new(letter)), None)
+
+    report.resumed = eventually(first, lambda: f"a further letter\n{trial.stack.tail('email')}") - blow.since
+    eventually(lambda: ledger.all_in("SENT"), lambda: f"all are SENT: {ledger.counts()}", step=0.2)
+    report.finished = time.time() - blow.since
+    eventually(lambda: not ledger.number("SELECT count(*) FROM messaging_claim"), "the last claim ends")
+    report.accepted = trial.client.accepted
+    report.sent = ledger.counts().get("SENT", 0)
+    arrived = mail.keys
+    report.lost = report.accepted - len(arrived)
+    report.repeated, report.limit = mail.repeated, blow.limit
+    report.violations = [*ledger.violations(), *blow.judge(), *_other_keys(mail)]
+    if report.sent != report.accepted:
+        report.violations.append(f"{report.accepted} were accepted, {report.sent} are SENT")
+
+
+def _other_keys(mail: Mail) -> list[str]:
+    """Repeats that the recipient could not know for repeats."""
+    keys: dict[str, set[str]] = {}
+    for letter in mail.letters:
+        keys.setdefault(letter["to"][0], set()).add(letter["message_id"])
+    return [f"{address} got {len(some)} Message-IDs" for address, some in keys.items() if len(some) > 1]

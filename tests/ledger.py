@@ -1,0 +1,105 @@
+"""What the database and the receiving server say happened: never logs, never the code under test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from config.stack.home import CLONE
+from tests.running import Helper
+
+
+class Mail:
+    """The letters that an SMTP sink wrote down, read as they come."""
+
+    def __init__(self, record: Path, port: int) -> None:
+        self.record, self.port = record, port
+        self._read = 0
+        self._letters: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def letters(self) -> list[dict[str, Any]]:
+        """All letters so far, in the order in which they came."""
+        if self.record.exists():
+            with self.record.open("rb") as source:
+                source.seek(self._read)
+                whole = source.read()
+            whole = whole[: whole.rfind(b"\n") + 1]
+            self._read += len(whole)
+            self._letters += [json.loads(line) for line in whole.splitlines()]
+        return self._letters
+
+    @property
+    def keys(self) -> Counter[str]:
+        """How often each Message-ID came."""
+        return Counter(letter["message_id"] for letter in self.letters)
+
+    @property
+    def repeated(self) -> int:
+        """Letters that came beyond the first of their Message-ID."""
+        return sum(count - 1 for count in self.keys.values())
+
+
+@contextmanager
+def sink(folder: Path, *arguments: str) -> Iterator[Mail]:
+    """Run an SMTP server that takes everything and writes down each letter before it answers."""
+    record = folder / "received.jsonl"
+    with Helper("tests.peers.smtp", "--record", str(record), *arguments) as helper:
+        yield Mail(record, int(helper.greeting.rpartition(" ")[2]))
+
+
+class Ledger:
+    """Questions to one database. Each opens a connection of its own, so that a killed database is no trouble."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def number(self, query: str, *values: object) -> int:
+        return int(self.rows(query, *values)[0][0])
+
+    def counts(self) -> dict[str, int]:
+        """How many messages stand in each status."""
+        return dict(self.rows("SELECT status, count(*) FROM messaging_message GROUP BY status"))
+
+    def all_in(self, *statuses: str) -> bool:
+        """Whether there are messages, and all stand in one of these."""
+        counts = self.counts()
+        return bool(counts) and set(counts) <= set(statuses)
+
+    def timeline(self, key: str) -> list[str]:
+        """The types of a message's events, in order."""
+        return [
+            row[0]
+            for row in self.rows("SELECT type FROM messaging_messageevent WHERE message_id = %s ORDER BY at, id", key)
+        ]
+
+    def message(self, key: str, *columns: str) -> tuple[Any, ...]:
+        return self.rows(f"SELECT {', '.join(columns)} FROM messaging_message WHERE id = %s", key)[0]  # noqa: S608
+
+    def transactions(self, event: str) -> int:
+        """In how many transactions events of a type were written."""
+        return self.number("SELECT count(DISTINCT xact) FROM messaging_messageevent WHERE type = %s", event)
+
+    def violations(self) -> list[str]:
+        """What must never be: a message that is not what its events add up to, an illegal move, a claim left over."""
+        env = {"DATABASE_URL": self._url, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "ERROR"}
+        found = subprocess.run([sys.executable, "-m", "tests.violations"], cwd=CLONE, env=env, capture_output=True)
+        assert found.returncode == 0, found.stderr.decode()
+        left = self.number("SELECT count(*) FROM messaging_claim")
+        return [*json.loads(found.stdout), *([f"{left} claims are left"] if left else [])]

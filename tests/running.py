@@ -1,0 +1,342 @@
+"""Runs parts of the stack as real processes, to be watched, stopped, killed and started again from outside.
+
+    with servers() as pair, Stack(pair.database("bulk"), sink.url) as stack:
+        stack.start("email", "inside", "beat")
+
+Nothing outlives the process that uses this: children end with it, and a guard ends what they had started.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import redis
+
+from config.stack import orphans
+from config.stack.binaries import binaries
+from config.stack.errors import Held
+from config.stack.home import CLONE, Home, place, temporary_home
+from config.stack.keyring import Keyring, keyring
+from config.stack.processes import POOLS, Process, Shape, processes
+from config.stack.pulse import pulse_file
+from config.stack.servers import Postgres, Server, Valkey, free_port
+from config.stack.spawn import last_line, spawn
+from config.stack.variables import Ports, for_process, variables
+
+T = TypeVar("T")
+PATIENCE = 180.0
+"""Seconds after which something that should happen counts as never happening: a net, not a measure of speed."""
+_STEP = 0.05
+
+
+def eventually(
+    condition: Callable[[], T], what: str | Callable[[], str], *, seconds: float = PATIENCE, step: float = _STEP
+) -> T:
+    """Wait until `condition` gives something true, and give that; `what` names what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}")
+        time.sleep(step)
+    return found
+
+
+def family(leader: int) -> set[int]:
+    """The processes in the leader's session, and all that descend from it in sessions of their own."""
+    parents: dict[int, int] = {}
+    found = {leader}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # The name in parentheses may hold anything; state, parent, group and session follow it.
+            state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            if state == "Z":
+                continue
+            parents[int(entry.name)] = int(parent)
+            if int(session) == leader:
+                found.add(int(entry.name))
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found & parents.keys()
+
+
+def _signal(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+class Part:
+    """One process that was started here, with everything that it starts."""
+
+    def __init__(self, name: str, launch: Callable[[], subprocess.Popen[bytes]], log: Path) -> None:
+        self.name, self.log = name, log
+        self._launch = launch
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} does not run"
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        assert not self.alive, f"{self.name} runs already"
+        self._process = self._launch()
+
+    def pids(self) -> set[int]:
+        return family(self.pid)
+
+    def kill(self) -> set[int]:
+        """Kill the process and all its children at one stroke, which none can answer; give their pids."""
+        if self._process is None:
+            return set()
+        struck: set[int] = set()
+        while fresh := self.pids() - struck:
+            _signal(fresh, signal.SIGSTOP)
+            struck |= fresh
+        _signal(struck, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        eventually(lambda: not any(_exists(pid) for pid in struck), f"{self.name} is gone")
+        return struck
+
+    def halt(self) -> set[int]:
+        """Stop the process and all its children where they are."""
+        pids = self.pids()
+        _signal(pids, signal.SIGSTOP)
+        return pids
+
+    def resume(self) -> None:
+        _signal(self.pids(), signal.SIGCONT)
+
+    def ask_to_stop(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code, once it has ended."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Pair:
+    """A PostgreSQL and a Valkey of our own, which may be killed."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.ring: Keyring = keyring(home)
+        where = place(home)
+        programs = binaries(where)
+        self._servers: list[Server] = []
+        for kind in (Postgres, Valkey):
+            port = free_port(taken=frozenset(server.port for server in self._servers))
+            log = home.log(kind.name)
+            server = kind(place=where, binaries=programs, ring=self.ring, port=port, log=log, durable=False)
+            server.prepare()
+            self._servers.append(server)
+        self.postgres, self.valkey = (
+            Part(server.name, lambda server=server: _patiently(server.launch), server.log) for server in self._servers
+        )
+        self._template = ""
+
+    def start(self) -> None:
+        self.start_database()
+        self.start_broker()
+        database = self._servers[0]
+        assert isinstance(database, Postgres)
+        database.provide()
+
+    def start_database(self) -> None:
+        self._start(self.postgres, self._servers[0])
+
+    def start_broker(self) -> None:
+        self._start(self.valkey, self._servers[1])
+
+    def stop(self) -> None:
+        self.valkey.kill()
+        self.postgres.kill()
+
+    def database(self, name: str) -> dict[str, str]:
+        """Make an empty, migrated database, forget all that the broker holds, and give the environment naming both."""
+        if not self._template:
+            self._template = "migrated"
+            self._create(self._template, template="template1")
+            env = {**os.environ, "DATABASE_URL": self._url(self._template), "DISPATCH_HOME": str(self.home.root)}
+            command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+            subprocess.run(command, cwd=CLONE, env=env, check=True)
+        self._create(name, template=self._template)
+        with redis.Redis.from_url(self._servers[1].url) as client:
+            client.flushall()
+        broker = self._servers[1].url
+        return {
+            "DATABASE_URL": self._url(name),
+            "REDIS_URL": broker,
+            "BROKER_URL": broker.removesuffix("/0") + "/1",
+        }
+
+    def _create(self, name: str, *, template: str) -> None:
+        with psycopg.connect(self._servers[0].url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def _url(self, name: str) -> str:
+        return self._servers[0].url.rpartition("/")[0] + f"/{name}"
+
+    @staticmethod
+    def _start(part: Part, server: Server) -> None:
+        part.start()
+        eventually(server.ready, lambda: f"{part.name} answers: {last_line(part.log)}")
+
+
+def _patiently(launch: Callable[[], T]) -> T:
+    """Launch a server once the processes of its killed predecessor have let go of its data."""
+
+    def attempt() -> T | None:
+        try:
+            return launch()
+        except Held:
+            return None
+
+    started = eventually(attempt, "the data directory is free")
+    assert started is not None
+    return started
+
+
+@contextmanager
+def servers() -> Iterator[Pair]:
+    """Run a database and a broker while the block lasts."""
+    with temporary_home("trial") as home:
+        home.make()
+        pair = Pair(home)
+        try:
+            pair.start()
+            yield pair
+        finally:
+            pair.stop()
+
+
+class Stack:
+    """Chosen processes of the stack, in an environment of their own; logs and pulses lie in a temporary home."""
+
+    def __init__(self, servers: dict[str, str], **extra: str) -> None:
+        self._servers, self._extra = servers, extra
+        self._token = secrets.token_hex(12)
+        self.parts: dict[str, Part] = {}
+
+    def __enter__(self) -> Stack:
+        self._homes = temporary_home("trial")
+        self.home = self._homes.__enter__()
+        self.home.make()
+        self.port = free_port()
+        ports = Ports(api=self.port, flower=0, postgres=0, valkey=0)
+        user = {"PATH": os.environ.get("PATH", os.defpath), **self._servers, **self._extra}
+        self.env = {
+            **variables(self.home, keyring(self.home), ports, user=user),
+            orphans.VARIABLE: self._token,
+        }
+        self._known = {
+            process.name: process for process in processes(Shape(port=self.port, static=str(self.home.static)))
+        }
+        command = [sys.executable, "-I", orphans.__file__, self._token]
+        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            for part in self.parts.values():
+                part.kill()
+        finally:
+            assert self._guard.stdin is not None
+            self._guard.stdin.write(orphans.DONE)
+            self._guard.stdin.close()
+            self._guard.wait()
+            self._homes.__exit__(None, None, None)
+
+    def start(self, *names: str) -> None:
+        """Start processes of the one list by their names, and wait until the workers among them take tasks."""
+        for name in names:
+            pulse_file(self.home.run, name).unlink(missing_ok=True)
+            self.parts.setdefault(name, self._part(self._known[name])).start()
+        for name in names:
+            if name in POOLS:
+                self.await_pulse(name)
+
+    def await_pulse(self, name: str) -> None:
+        def ready() -> bool:
+            assert self.parts[name].alive, f"{name} ended\n{self.tail(name)}"
+            return pulse_file(self.home.run, name).exists()
+
+        eventually(ready, lambda: f"{name} takes tasks\n{self.tail(name)}")
+
+    def run(self, *arguments: str) -> str:
+        """Run a management command to its end and give its output."""
+        command = [sys.executable, "manage.py", *arguments]
+        result = subprocess.run(command, cwd=CLONE, env=self.env, capture_output=True, check=True)
+        return result.stdout.decode()
+
+    def tail(self, name: str, *, lines: int = 15) -> str:
+        """The end of a process's log, for a report of what went wrong."""
+        with suppress(OSError):
+            return "\n".join(self.home.log(name).read_text("utf-8", "replace").splitlines()[-lines:])
+        return ""
+
+    def _part(self, process: Process) -> Part:
+        log = self.home.log(process.name)
+
+        def launch() -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", *process.command]
+            return spawn(command, env=for_process(self.env, process.name), log=log, cwd=CLONE, nice=process.nice)
+
+        return Part(process.name, launch, log)
+
+
+class Helper:
+    """A program of the tests in a process of its own, whose first line says that it is ready."""
+
+    def __init__(self, module: str, *arguments: str, env: dict[str, Any] | None = None) -> None:
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._env = {"PATH": os.environ.get("PATH", os.defpath), **(env or {})}
+
+    def __enter__(self) -> Helper:
+        self.process = subprocess.Popen(
+            self._command, cwd=CLONE, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.greeting = self.line()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+        self.process.kill()
+        self.process.wait()
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"{self._command[2]} ended"
+        return line.strip()
+
+    def ask(self, line: str) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.line()
