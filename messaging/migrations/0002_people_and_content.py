@@ -3,13 +3,12 @@
 import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
-import django.db.models.functions.comparison
 import django.db.models.functions.datetime
-import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
 import messaging.models.keys
+import messaging.models.people
 
 
 class Migration(migrations.Migration):
@@ -217,8 +216,8 @@ class Migration(migrations.Migration):
                 ),
                 ("external_id", models.TextField(blank=True, null=True)),
                 ("avatar_id", models.UUIDField(blank=True, null=True)),
-                ("name", models.TextField(blank=True, db_default="")),
-                ("email", models.TextField(blank=True, db_default="")),
+                ("name", models.TextField(blank=True, db_default="", default="")),
+                ("email", models.TextField(blank=True, db_default="", default="")),
                 ("phone", models.TextField(blank=True, db_default="")),
                 ("telegram_chat_id", models.TextField(blank=True, db_default="")),
                 ("locale", models.TextField(blank=True, db_default="")),
@@ -741,23 +740,23 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AddIndex(
+        migrations.AddField(
             model_name="contact",
-            index=models.Index(
-                models.F("workspace"),
-                django.db.models.functions.comparison.Collate(django.db.models.functions.text.Lower("name"), "C"),
-                models.F("id"),
-                name="contact_by_name",
-            ),
+            name="folded_name",
+            field=messaging.models.people.FoldedField(of="name"),
+        ),
+        migrations.AddField(
+            model_name="contact",
+            name="folded_email",
+            field=messaging.models.people.FoldedField(of="email"),
         ),
         migrations.AddIndex(
             model_name="contact",
-            index=models.Index(
-                models.F("workspace"),
-                django.db.models.functions.comparison.Collate(django.db.models.functions.text.Lower("email"), "C"),
-                models.F("id"),
-                name="contact_by_email",
-            ),
+            index=models.Index(fields=["workspace", "folded_name", "id"], name="contact_by_name"),
+        ),
+        migrations.AddIndex(
+            model_name="contact",
+            index=models.Index(fields=["workspace", "folded_email", "id"], name="contact_by_email"),
         ),
         migrations.AddIndex(
             model_name="suppression",
