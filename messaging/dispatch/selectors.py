@@ -130,6 +130,17 @@ def rendered(*, message: Message) -> Rendered:
     return fill(message=message, body=content.body, text=content.text, attachments=list(files))
 
 
+def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
+    """What each of these messages says, without files; contents are read together."""
+    known = Content.objects.in_bulk({row.content_id for row in messages})
+    return {
+        row.id: fill(
+            message=row, body=known[row.content_id].body, text=known[row.content_id].text, attachments=()
+        )
+        for row in messages
+    }
+
+
 def fill(*, message: Message, body: str, text: str, attachments: Sequence[Attachment]) -> Rendered:
     """The same for whoever has the content at hand."""
     context = context_of(message.data or {}, message.name, message.recipient)

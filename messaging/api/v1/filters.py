@@ -49,6 +49,17 @@ class MessageFilters(PageFilters):
     ordering = django_filters.ChoiceFilter(choices=[("created_at", "created_at"), ("-created_at", "-created_at")])
 
 
+class InboxFilters(PageFilters):
+    """The filters of a person's own feed."""
+
+    unread = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+    archived = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+
+
 class Listing:
     """What a list was asked for: cleaned values, a place, a size, and the text that its cursors are bound to."""
 

@@ -35,3 +35,8 @@ MESSAGES = (
     OpenApiParameter("ordering", str, enum=["created_at", "-created_at"]),
     *PAGE,
 )
+INBOX = (
+    OpenApiParameter("unread", bool, description="Only what was not read."),
+    OpenApiParameter("archived", bool, description="What was put away instead of the rest."),
+    *PAGE,
+)

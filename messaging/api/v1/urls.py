@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from messaging.api.common.converters import Key
 from messaging.api.v1.operations import View
-from messaging.api.v1.views import messages, tenancy, tokens
+from messaging.api.v1.views import inbox, messages, tenancy, tokens
 from messaging.errors import NotFound
 
 register_converter(Key, "key")
@@ -41,6 +41,12 @@ urlpatterns = [
     *both("v1/messages/<key:message_id>/cancel", messages.MessageCancel.as_view(), "message-cancel"),
     *both("v1/messages/<key:message_id>/retry", messages.MessageRetry.as_view(), "message-retry"),
     *both("v1/batches/<key:batch_id>", messages.BatchDetail.as_view(), "batch"),
+    *both("v1/inbox", inbox.Inbox.as_view(), "inbox"),
+    *both("v1/inbox/counts", inbox.InboxCounts.as_view(), "inbox-counts"),
+    *both("v1/inbox/<key:message_id>/seen", inbox.InboxSeen.as_view(), "inbox-seen"),
+    *both("v1/inbox/<key:message_id>/read", inbox.InboxRead.as_view(), "inbox-read"),
+    *both("v1/inbox/<key:message_id>/archive", inbox.InboxArchive.as_view(), "inbox-archive"),
+    *both("v1/conversations/<key:avatar_id>", inbox.Conversation.as_view(), "conversation"),
     *both("v1/me", tenancy.Me.as_view(), "me"),
     *both("v1/api-keys", tenancy.KeyList.as_view(), "api-keys"),
     *both("v1/api-keys/<key:key_id>", tenancy.KeyDetail.as_view(), "api-key"),
