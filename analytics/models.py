@@ -1,4 +1,4 @@
-"""Counted traffic: what statistics are read from, kept by the hour."""
+"""Counted traffic: what statistics are read from, kept by the hour of the messages' created_at."""
 
 from __future__ import annotations
 
@@ -10,8 +10,21 @@ from messaging.models.keys import uuid7
 from messaging.models.words import CHANNELS
 
 
+class Measure(models.TextChoices):
+    """A step of a message's life that is timed."""
+
+    SENDING = "sending"
+    DELIVERY = "delivery"
+    OPENING = "opening"
+
+
 class Rollup(models.Model):
-    """The messages of an hour (of their created_at) with one channel, provider, template and campaign."""
+    """How far the messages of an hour have come that share channel, template and campaign.
+
+    `total` counts under no provider, since an accepted message has none yet; every other counter counts under the
+    provider that the message had when it was counted. So a sum over providers is exact, and a provider's own row
+    says what became of what it was given.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
@@ -29,12 +42,8 @@ class Rollup(models.Model):
     bounced = models.BigIntegerField(db_default=0)
     failed = models.BigIntegerField(db_default=0)
     unsubscribed = models.BigIntegerField(db_default=0)
-    complained = models.BigIntegerField(db_default=0)
     cancelled = models.BigIntegerField(db_default=0)
-    sending_times = ArrayField(models.BigIntegerField(), db_default=[])
-    """A histogram of the seconds from accept to SENT; analytics.histogram has the bounds."""
-    delivery_times = ArrayField(models.BigIntegerField(), db_default=[])
-    opening_times = ArrayField(models.BigIntegerField(), db_default=[])
+    complained = models.BigIntegerField(db_default=0)
 
     class Meta:
         constraints = [
@@ -44,10 +53,52 @@ class Rollup(models.Model):
                 nulls_distinct=False,
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["campaign_id", "hour"], name="rollup_campaign", condition=models.Q(campaign_id__isnull=False)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} at {self.hour:%Y-%m-%d %H}:00"
+
+
+class Timing(models.Model):
+    """How many steps took how long: a bucket of a histogram (analytics.histogram has the bounds)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
+    hour = models.DateTimeField()
+    channel = models.CharField(max_length=10, choices=CHANNELS)
+    test = models.BooleanField(db_default=False)
+    measure = models.CharField(max_length=8, choices=Measure.choices)
+    bucket = models.SmallIntegerField()
+    count = models.BigIntegerField(db_default=0)
+    seconds = models.FloatField(db_default=0.0)
+    """The sum of all of them, for means."""
+    longest = models.FloatField(db_default=0.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "hour", "channel", "test", "measure", "bucket"], name="timing_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measure} by {self.channel} at {self.hour:%Y-%m-%d %H}:00"
 
 
 class Progress(models.Model):
-    """How far the log has been counted: every event whose transaction is below this is in the rollups."""
+    """How far the log has been counted: the events of every transaction below `xact`, but for those that were open."""
 
     id = models.SmallIntegerField(primary_key=True)
     xact = models.BigIntegerField()
+    open = ArrayField(models.BigIntegerField(), db_default=[])
+    counted_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "progress"
+
+    def __str__(self) -> str:
+        return f"counted up to transaction {self.xact}"

@@ -12,6 +12,8 @@ SWEEPS: dict[str, float] = {
     "workers.reap": 1.0,
     "workers.apply_receipts": 0.5,
     "workers.maintain": 600.0,
+    "workers.rollup": 10.0,
+    "workers.probe": 30.0,
 }
 """Task → seconds between two runs."""
 

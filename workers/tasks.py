@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from analytics import health, rollups
 from messaging.dispatch import delivery, queue, receipts, sweeps
 from workers import signals
+from workers.schedule import WORKERS
 
 
 @shared_task(name=queue.DELIVER)
@@ -32,6 +34,16 @@ def apply_receipts() -> None:
 @shared_task(name="workers.maintain")
 def maintain() -> None:
     sweeps.maintain()
+
+
+@shared_task(name="workers.rollup")
+def rollup() -> None:
+    rollups.roll_up()
+
+
+@shared_task(name="workers.probe")
+def probe() -> None:
+    health.look(workers=WORKERS)
 
 
 @shared_task(name="workers.pulse")

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("messaging", "0002_people_and_content"),
+        ("messaging", "0003_tally"),
     ]
 
     operations = [
@@ -20,7 +20,17 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.SmallIntegerField(primary_key=True, serialize=False)),
                 ("xact", models.BigIntegerField()),
+                (
+                    "open",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), db_default=[], size=None
+                    ),
+                ),
+                ("counted_at", models.DateTimeField()),
             ],
+            options={
+                "verbose_name_plural": "progress",
+            },
         ),
         migrations.CreateModel(
             name="Rollup",
@@ -60,26 +70,72 @@ class Migration(migrations.Migration):
                 ("bounced", models.BigIntegerField(db_default=0)),
                 ("failed", models.BigIntegerField(db_default=0)),
                 ("unsubscribed", models.BigIntegerField(db_default=0)),
-                ("complained", models.BigIntegerField(db_default=0)),
                 ("cancelled", models.BigIntegerField(db_default=0)),
+                ("complained", models.BigIntegerField(db_default=0)),
                 (
-                    "sending_times",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.BigIntegerField(), db_default=[], size=None
+                    "workspace",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="messaging.workspace",
                     ),
                 ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("campaign_id__isnull", False)),
+                        fields=["campaign_id", "hour"],
+                        name="rollup_campaign",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("workspace", "hour", "channel", "provider", "template_id", "campaign_id", "test"),
+                        name="rollup_once",
+                        nulls_distinct=False,
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Timing",
+            fields=[
                 (
-                    "delivery_times",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.BigIntegerField(), db_default=[], size=None
+                    "id",
+                    models.UUIDField(
+                        default=messaging.models.keys.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                ("hour", models.DateTimeField()),
                 (
-                    "opening_times",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.BigIntegerField(), db_default=[], size=None
+                    "channel",
+                    models.CharField(
+                        choices=[
+                            ("email", "email"),
+                            ("sms", "sms"),
+                            ("whatsapp", "whatsapp"),
+                            ("push", "push"),
+                            ("telegram", "telegram"),
+                            ("onsite", "onsite"),
+                            ("webhook", "webhook"),
+                            ("direct", "direct"),
+                        ],
+                        max_length=10,
                     ),
                 ),
+                ("test", models.BooleanField(db_default=False)),
+                (
+                    "measure",
+                    models.CharField(
+                        choices=[("sending", "Sending"), ("delivery", "Delivery"), ("opening", "Opening")], max_length=8
+                    ),
+                ),
+                ("bucket", models.SmallIntegerField()),
+                ("count", models.BigIntegerField(db_default=0)),
+                ("seconds", models.FloatField(db_default=0.0)),
+                ("longest", models.FloatField(db_default=0.0)),
                 (
                     "workspace",
                     models.ForeignKey(
@@ -93,9 +149,7 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("workspace", "hour", "channel", "provider", "template_id", "campaign_id", "test"),
-                        name="rollup_once",
-                        nulls_distinct=False,
+                        fields=("workspace", "hour", "channel", "test", "measure", "bucket"), name="timing_once"
                     )
                 ],
             },

@@ -16,7 +16,7 @@ from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
 from messaging.content import contents
 from messaging.content.rendering import RenderFailed, TemplateRefused
-from messaging.dispatch import claims, providers, queue, retry
+from messaging.dispatch import claims, limits, providers, queue, retry
 from messaging.dispatch.claims import Lease
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver, recorder
@@ -112,6 +112,7 @@ class _Run:
         self.adapter = providers.adapter(lane.channel.value, test=test)
         self.policy = providers.policy(self.adapter)
         self.claimed = {message.id: message for _, message in messages}
+        self.answers = limits.Answers()
 
     def run(self) -> None:
         if self.adapter is None:
@@ -126,9 +127,12 @@ class _Run:
                 )
         else:
             self.hand_over.provider = self.adapter.provider
-            with _session(self.adapter) as session:
-                for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
-                    self._settle(message_id, outcome)
+            try:
+                with _session(self.adapter) as session:
+                    for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
+                        self._settle(message_id, outcome)
+            finally:
+                limits.note(self.lane.channel.value, self.adapter.provider, self.answers)
         self.hand_over.finish()
 
     def _outbound(self) -> Iterator[OutboundMessage]:
@@ -138,6 +142,7 @@ class _Run:
                 return
             outbound = self._rendered(message)
             if outbound is not None:
+                self.answers.begin()
                 yield outbound
 
     def _rendered(self, message: Claimed) -> OutboundMessage | None:
@@ -165,6 +170,7 @@ class _Run:
             log.error("outcome_not_asked_for", message_id=str(message_id), outcome=type(outcome).__name__)
             return
         assert self.adapter is not None  # noqa: S101
+        self.answers.add(outcome)
         decision = retry.decide(
             outcome,
             attempts=message.attempts,
