@@ -40,6 +40,7 @@ __all__ = [
     "compile",
     "context_of",
     "render_subject",
+    "subject_line",
 ]
 
 SHORT_LENGTH = 65_536
@@ -159,7 +160,12 @@ def context_of(data: Mapping[str, Any], name: str | None, to: str | None) -> dic
 
 def render_subject(compiled: Compiled, context: Mapping[str, Any], *, now: datetime | None = None) -> str:
     """A subject for one recipient: one line without control characters. Raises RenderFailed."""
-    return _CONTROL.sub(" ", compiled.render(context, now=now)).strip()[:SUBJECT_LENGTH].rstrip()
+    return subject_line(compiled.render(context, now=now))
+
+
+def subject_line(text: str) -> str:
+    """A text as a subject: one line without control characters, of a length that mail can carry."""
+    return _CONTROL.sub(" ", text).strip()[:SUBJECT_LENGTH].rstrip()
 
 
 def _render(tree: Tree, data: Mapping[str, Any], *, now: datetime | None, noted: Callable[[str], None]) -> str:

@@ -21,7 +21,7 @@ from messaging.dispatch.claims import Lease
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver, recorder
 from messaging.dispatch.retry import Again, Fail, Hold, Sent
-from messaging.dispatch.transitions import Claimed, Move
+from messaging.dispatch.transitions import Claimed, Move, suppression
 from messaging.models import Content
 from messaging.state import Status
 
@@ -136,10 +136,14 @@ class _Run:
         self.hand_over.finish()
 
     def _outbound(self) -> Iterator[OutboundMessage]:
-        """Messages in order, each once its group is marked; one that cannot be rendered fails on the spot."""
+        """Messages in order, each once its group is marked; one that must not or cannot go out fails on the spot."""
         for place, message in self.messages:
             if not self.hand_over.reach(place):
                 return
+            if message.refusal is not None:
+                del self.claimed[message.id]
+                self.hand_over.put(suppression(message.id, message.refusal, refund=True))
+                continue
             outbound = self._rendered(message)
             if outbound is not None:
                 self.answers.begin()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,8 @@ from messaging.dispatch.queue import Lane
 from messaging.dispatch.transitions import NewMessage
 from messaging.errors import FieldError, Invalid, Unavailable
 from messaging.models.keys import uuid7
+from messaging.people import refusals
+from messaging.people.recipients import BY_ID, Found, Missing, Person, resolve
 from messaging.state import Cause, Priority
 
 LARGEST_BATCH = 10_000
@@ -61,9 +64,11 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipient:
-    """One message's own part."""
+    """One message's own part: an address, or a contact by any of its ids, or by its avatar's."""
 
-    to: str
+    to: str = ""
+    contact_id: str = ""
+    avatar_id: UUID | None = None
     name: str = ""
     data: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -103,14 +108,21 @@ class _Templates:
         wanted = [*self.subject.missing(context), *self.body.missing(context), *self.text.missing(context)]
         return sorted(set(wanted))
 
+    @property
+    def read_contact(self) -> bool:
+        """Whether anything of the contact is to be filled in."""
+        read = (*self.subject.variables, *self.body.variables, *self.text.variables)
+        return any(re.match(r"contact(?:[.\[]|\Z)", name) for name in read)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Taken:
-    """A recipient that passed, with the normalised address and the rendered subject."""
+    """A recipient that passed, with the normalised address, the rendered subject, and the contact that it is."""
 
     recipient: Recipient
     address: str
     subject: str
+    contact_id: UUID | None = None
 
 
 def accept(
@@ -131,7 +143,7 @@ def accept(
         Unavailable: the partition of the month cannot be made just now.
     """
     templates = check(draft, test=test)
-    taken, rejected = _sift(draft, templates, recipients)
+    taken, rejected = _sift(workspace_id, draft, templates, recipients)
     if not taken:
         raise _all_refused(rejected, batch=batch)
     content_id = uuid7()
@@ -146,6 +158,7 @@ def accept(
                     )
                 _write_content(draft, workspace_id, content_id)
                 transitions.begin_many(rows, cause=Cause.API)
+                _suppress(rows, draft)
             break
         except IntegrityError as error:
             if not isinstance(error.__cause__, CheckViolation):
@@ -166,24 +179,40 @@ def _make_months(rows: Sequence[NewMessage]) -> None:
         raise Unavailable("the partition of this month cannot be made just now") from waited
 
 
-def explain(*, test: bool, draft: Draft, recipient: Recipient) -> dict[str, Any]:
+def _suppress(rows: Sequence[NewMessage], draft: Draft) -> None:
+    """End the messages whose recipients must not be written to, before anybody can see them wait."""
+    told = refusals.refused(
+        workspace_id=rows[0].workspace_id,
+        channel=draft.channel,
+        category=draft.category,
+        recipients=[(row.contact_id, row.recipient) for row in rows],
+    )
+    moves = [transitions.suppression(rows[place].id, refusal) for place, refusal in told.items()]
+    transitions.advance_many(moves, cause=Cause.API)
+
+
+def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipient) -> dict[str, Any]:
     """What an accept of this would do: lane, provider, address and rendered content. Nothing is stored.
 
     Raises:
         Invalid: the accept would be refused.
     """
     templates = check(draft, test=test)
-    taken, rejected = _sift(draft, templates, [recipient])
+    taken, rejected = _sift(workspace_id, draft, templates, [recipient])
     if not taken:
         raise _all_refused(rejected, batch=False)
-    context = context_of(recipient.data or {}, recipient.name, taken[0].address)
+    who = [(taken[0].contact_id, taken[0].address)]
+    told = refusals.refused(workspace_id=workspace_id, channel=draft.channel, category=draft.category, recipients=who)
+    context = context_of(taken[0].recipient.data or {}, taken[0].recipient.name, taken[0].address)
     adapter = providers.adapter(draft.channel.value, test=test)
     return {
         "channel": draft.channel.value,
         "lane": Lane(draft.channel, draft.priority).name,
         "provider": adapter.provider if adapter else None,
-        "status": "QUEUED" if draft.scheduled_at is None else "SCHEDULED",
+        "status": "FAILED" if told else "QUEUED" if draft.scheduled_at is None else "SCHEDULED",
+        "error": {"code": refusals.CODE, "detail": refusals.sentence(told[0])} if told else None,
         "to": taken[0].address,
+        "contact_id": taken[0].contact_id,
         "subject": taken[0].subject,
         "body": templates.body.render(context),
         "text": templates.text.render(context),
@@ -268,23 +297,54 @@ def _time_errors(draft: Draft) -> Iterator[FieldError]:
         yield FieldError("/expires_at", "in_the_past", "expires_at does not lie after the time of sending")
 
 
-def _sift(draft: Draft, templates: _Templates, recipients: Sequence[Recipient]) -> tuple[list[_Taken], list[Rejected]]:
+_PLAIN = Found(address="")
+"""Somebody of whom nothing is known but the address."""
+
+
+def _sift(
+    workspace_id: UUID, draft: Draft, templates: _Templates, recipients: Sequence[Recipient]
+) -> tuple[list[_Taken], list[Rejected]]:
     """Tell the recipients that can be sent to from those that cannot."""
     taken: list[_Taken] = []
     rejected: list[Rejected] = []
-    addresses = normalise_many(draft.channel, [recipient.to for recipient in recipients])
+    people = _people(workspace_id, draft.channel, templates, recipients)
+    plain = [each.to for each in recipients] if people is None else [each.address for each in people]
+    addresses = normalise_many(draft.channel, plain)
     for index, (recipient, address) in enumerate(zip(recipients, addresses, strict=True)):
+        place = _PLAIN if people is None else people[index]
+        if isinstance(place, Missing):
+            rejected.append(Rejected(index=index, code=place.code, detail=place.detail, pointer=place.pointer))
+            continue
         if isinstance(address, InvalidAddress):
             rejected.append(Rejected(index=index, code=address.code, detail=str(address)))
             continue
+        if place.person is not None:
+            recipient = _filled(recipient, place.person, templates)
         try:
             subject = _subject(templates, recipient, address)
         except Invalid as error:
-            place = error.errors[0]
-            rejected.append(Rejected(index=index, code=place.code, detail=place.detail, pointer=place.pointer))
+            wrong = error.errors[0]
+            rejected.append(Rejected(index=index, code=wrong.code, detail=wrong.detail, pointer=wrong.pointer))
             continue
-        taken.append(_Taken(recipient=recipient, address=address, subject=subject))
+        taken.append(_Taken(recipient=recipient, address=address, subject=subject, contact_id=place.contact_id))
     return taken, rejected
+
+
+def _people(
+    workspace_id: UUID, channel: Channel, templates: _Templates, recipients: Sequence[Recipient]
+) -> list[Found | Missing] | None:
+    """Look up who is named; None where every recipient is a plain address."""
+    if channel not in BY_ID and all(each.to and not each.contact_id and not each.avatar_id for each in recipients):
+        return None
+    return resolve(workspace_id=workspace_id, channel=channel, recipients=recipients, whole=templates.read_contact)
+
+
+def _filled(recipient: Recipient, person: Person, templates: _Templates) -> Recipient:
+    """The recipient with what the contact knows and the request does not say."""
+    data = recipient.data
+    if templates.read_contact:
+        data = {"contact": person.snapshot(), **(data or {})}
+    return replace(recipient, name=recipient.name or person.name, data=data)
 
 
 def _subject(templates: _Templates, recipient: Recipient, address: str) -> str:
@@ -335,6 +395,7 @@ def _rows(
             content_id=content_id,
             batch_id=batch_id,
             author_id=author_id,
+            contact_id=one.contact_id,
             channel=draft.channel.value,
             priority=draft.priority,
             recipient=one.address,

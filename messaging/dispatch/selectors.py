@@ -26,6 +26,7 @@ from messaging.content.rendering import RenderFailed, TemplateRefused, compile, 
 from messaging.errors import NotFound
 from messaging.models import Attachment, Batch, Content, Message, MessageEvent
 from messaging.models.keys import lowest_key
+from messaging.people import recipients
 from messaging.state import WAITING, Status
 
 LIST_SECONDS = 5
@@ -45,6 +46,8 @@ class MessageFilter:
     channels: frozenset[Channel] = frozenset()
     to: str | None = None
     """A recipient's address, in any spelling that means it."""
+    contact: str | None = None
+    """A contact, by any of its ids."""
     batch_id: UUID | None = None
     error_code: str | None = None
     test: bool | None = None
@@ -134,9 +137,7 @@ def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
     """What each of these messages says, without files; contents are read together."""
     known = Content.objects.in_bulk({row.content_id for row in messages})
     return {
-        row.id: fill(
-            message=row, body=known[row.content_id].body, text=known[row.content_id].text, attachments=()
-        )
+        row.id: fill(message=row, body=known[row.content_id].body, text=known[row.content_id].text, attachments=())
         for row in messages
     }
 
@@ -227,12 +228,19 @@ def _bounded() -> Iterator[None]:
 def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message]]:
     """One query for each pair of equalities, since an index gives the order of keys below one value only."""
     base = Message.objects.filter(workspace_id=workspace_id)
+    contacts = None
+    if where.contact is not None:
+        contacts = recipients.ids_of(workspace_id=workspace_id, name=where.contact)
+        if not contacts:
+            return [base.none()]
     if where.q is not None:
-        return _named(base, where.q)
+        return _named(base if contacts is None else base.filter(contact_id__in=contacts), where.q)
     choices: list[list[dict[str, Any]]] = []
     if where.to is not None:
         channels = where.channels or frozenset(Channel)
         choices.append([{"recipient": spelling} for spelling in _spellings(where.to, channels)])
+    if contacts is not None:
+        choices.append([{"contact_id": key} for key in contacts])
     if where.statuses:
         choices.append([{"status": status.value} for status in sorted(where.statuses)])
     if where.channels:

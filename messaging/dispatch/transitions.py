@@ -17,8 +17,10 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from channels_app.types import Channel
 from messaging.dispatch import storable, tally
 from messaging.models.keys import uuid7
+from messaging.people import refusals
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
 
 
@@ -31,6 +33,7 @@ class NewMessage:
     content_id: UUID
     batch_id: UUID | None
     author_id: UUID | None
+    contact_id: UUID | None
     channel: str
     priority: Priority
     recipient: str
@@ -68,6 +71,18 @@ class Move:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+def suppression(message_id: UUID, refusal: Mapping[str, Any], *, refund: bool = False) -> Move:
+    """The end of a message whose recipient must not be written to; its event keeps where the refusal came from."""
+    return Move(
+        id=message_id,
+        to=Status.FAILED,
+        refund=refund,
+        code=refusals.CODE,
+        error=refusals.sentence(refusal),
+        detail=refusals.read(refusal),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claimed:
     """What a worker needs to know of a message that it holds."""
@@ -86,14 +101,16 @@ class Claimed:
     throttles: int
     on_unknown: str
     sending_at: datetime
+    refusal: dict[str, Any] | None = None
+    """Why it must not be sent after all: what its recipient said, or a suppression."""
 
 
 _OWN = (
-    "id, workspace_id, content_id, batch_id, author_id, channel, priority, recipient, name, subject, data, metadata, "
-    "category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "id, workspace_id, content_id, batch_id, author_id, contact_id, channel, priority, recipient, name, subject, data, "
+    "metadata, category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
 _TIMES = "created_at, queued_at, next_attempt_at"
-_VARYING = "id, recipient, name, subject, data, metadata"
+_VARYING = "id, contact_id, recipient, name, subject, data, metadata"
 """What differs within one accept."""
 _COMMON = (
     "workspace_id, content_id, batch_id, author_id, channel, priority, category, action_type, language, test, "
@@ -148,7 +165,7 @@ def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
             common = these
             times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
             tail = "\t".join(map(_field, (*these, _first_status(m), *times)))
-        varying = "\t".join(map(_field, (m.id, m.recipient, m.name, m.subject, m.data, m.metadata)))
+        varying = "\t".join(map(_field, (m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata)))
         lines.append(f"{varying}\t{tail}\n")
     return "".join(lines)
 
@@ -174,9 +191,9 @@ def _field(value: object) -> str:
 
 def _own(m: NewMessage) -> tuple[Any, ...]:
     return (
-        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.channel, m.priority.value, m.recipient, m.name,
-        m.subject, m.data, m.metadata, m.category, m.action_type, m.language, m.test, m.on_unknown, m.max_attempts,
-        m.scheduled_at, m.expires_at, _first_status(m).value,
+        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.channel, m.priority.value,
+        m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type, m.language, m.test,
+        m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, _first_status(m).value,
     )  # fmt: skip
 
 
@@ -209,14 +226,14 @@ WITH wanted AS (
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.contact_id, m.category
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at
-  FROM moved ORDER BY n
+       throttles, on_unknown, sending_at, refusal.told AS refusal
+  FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 
 
@@ -232,13 +249,14 @@ def claim_many(
 ) -> list[Claimed]:
     """Take the oldest due messages of a lane, each workspace up to its share, under a new claim.
 
-    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event. Messages come in the
-    order in which they are to be handed over, those of the sandbox last.
+    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event, and a look at what the
+    recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
+    last.
     """
     events = [uuid7() for _ in range(sum(shares.values()))]
     with connection.cursor() as cursor:
         cursor.execute(
-            _CLAIM,
+            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
             {
                 "workspaces": list(shares),
                 "shares": list(shares.values()),
@@ -258,7 +276,7 @@ def claim_many(
 def _parsed(row: Sequence[Any]) -> list[Any]:
     """The row with its JSON columns read; Django's cursors hand JSON out as text."""
     values = list(row)
-    for place in (6, 7):
+    for place in (6, 7, -1):
         if isinstance(values[place], str):
             values[place] = msgspec.json.decode(values[place])
     return values

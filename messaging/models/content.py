@@ -25,11 +25,17 @@ class Template(models.Model):
     """The newest version, which new messages take."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    """Nothing new is made from it; it stays for the messages that were."""
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "key", "channel", "language"], name="template_once")
+            models.UniqueConstraint(
+                fields=["workspace", "key", "channel", "language"],
+                name="template_once",
+                condition=models.Q(deleted_at__isnull=True),
+            )
         ]
         indexes = [
             models.Index(fields=["workspace", "id"], name="template_workspace"),
@@ -64,6 +70,7 @@ class Content(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
     template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    """What the messages say where the columns below are empty."""
     subject = models.TextField(db_default="")
     body = models.TextField(db_default="")
     text = models.TextField(db_default="")

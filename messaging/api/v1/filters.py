@@ -38,6 +38,7 @@ class MessageFilters(PageFilters):
     status = WordsFilter(choices=[(status.value, status.value) for status in Status])
     channel = WordsFilter(choices=[(channel.value, channel.value) for channel in Channel])
     to = django_filters.CharFilter(max_length=2048)
+    contact = django_filters.CharFilter(max_length=255)
     batch = django_filters.UUIDFilter()
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
@@ -79,6 +80,7 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         statuses=frozenset(Status(word) for word in values["status"] or ()),
         channels=frozenset(Channel(word) for word in values["channel"] or ()),
         to=values["to"] or None,
+        contact=values["contact"] or None,
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
         test=None if values["test"] in {"", None} else values["test"],

@@ -147,7 +147,9 @@ class Explanation(Struct, kw_only=True, frozen=True):
     lane: str
     provider: str | None
     status: Status
+    error: Reason | None
     to: str
+    contact_id: UUID | None
     subject: str | None
     body: str | None
     text: str | None
@@ -210,7 +212,7 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "status": row.status,
         "to": row.recipient,
         "name": row.name or None,
-        "contact_id": None,
+        "contact_id": row.contact_id,
         "subject": row.subject or None,
         "template": None,
         "batch_id": row.batch_id,
@@ -267,7 +269,8 @@ def dry_run(found: dict[str, Any]) -> DryRun:
     """What an accept would do, as it is shown."""
     texts = {name: found[name] or None for name in ("subject", "body", "text")}
     moments = {name: stamp(found[name]) for name in ("scheduled_at", "expires_at")}
-    return DryRun(explain=Explanation(**{**found, **texts, **moments}))
+    error = Reason(**found["error"]) if found["error"] else None
+    return DryRun(explain=Explanation(**{**found, **texts, **moments, "error": error}))
 
 
 def account(row: models.Message, events: Sequence[models.MessageEvent], summary: str, waits: str | None) -> Account:

@@ -32,9 +32,10 @@ class MessageList(View):
         """Accept a message."""
         caller, body = self.caller, bodies.read(request._request)
         send = bodies.parse(body, Send)
-        draft = send.draft()
+        draft, recipient = send.draft(), send.recipient()
         if send.dry_run:
-            return answer(out.dry_run(intake.explain(test=caller.test, draft=draft, recipient=send.recipient())))
+            found = intake.explain(workspace_id=caller.workspace_id, test=caller.test, draft=draft, recipient=recipient)
+            return answer(out.dry_run(found))
         return sending.once(request, caller, body, lambda: sending.send(caller, send, draft))
 
     @operation("list_messages", answers={200: Page[out.Message]}, parameters=MESSAGES)

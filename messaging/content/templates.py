@@ -1,0 +1,156 @@
+"""Reads templates: texts under a key, for each channel and language, of which every save makes another version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from channels_app.types import Channel
+from messaging.content import languages
+from messaging.content.parts import Parts, Prepared, Preview, prepare
+from messaging.errors import Invalid, NotFound
+from messaging.models import Template, TemplateVersion
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edition:
+    """A template as one of its versions says it."""
+
+    template: Template
+    said: TemplateVersion
+
+    @property
+    def id(self) -> UUID:
+        """The template's key, which gives lists their order."""
+        return self.template.id
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(subject=self.said.subject, body=self.said.body, text=self.said.text)
+
+    def prepared(self) -> Prepared:
+        """Its parts compiled, from memory where they have just been used.
+
+        Raises:
+            Invalid: they are not accepted any more.
+        """
+        return prepare(self.parts, channel=Channel(self.template.channel))
+
+    def preview(self, context: Mapping[str, Any]) -> Preview:
+        """Its parts filled in, with blanks for what is missing.
+
+        Raises:
+            RenderFailed: they cannot be rendered with this data.
+        """
+        return self.prepared().preview(context)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """The languages that a template can be had in, and the workspace's own."""
+
+    templates: Mapping[str, Template]
+    """By language, in the order in which they are the last resort."""
+    default: str
+
+    def choose(self, *wishes: str) -> Template:
+        """The template for the first wish that it can be had in, or in what the wish falls back to: `pt` for `pt-BR`.
+
+        After the wishes comes the workspace's language, and at the very last whatever there is.
+        """
+        for wish in (*wishes, self.default):
+            for language in languages.chain(wish):
+                if language in self.templates:
+                    return self.templates[language]
+        return next(iter(self.templates.values()))
+
+
+def templates_of(*, workspace_id: UUID) -> QuerySet[Template]:
+    """The workspace's templates, without those that were deleted."""
+    return Template.objects.filter(workspace_id=workspace_id, deleted_at=None)
+
+
+def find_row(*, workspace_id: UUID, template_id: UUID, lock: bool = False) -> Template:
+    """Give a template without what it says.
+
+    Raises:
+        NotFound: the workspace has no such template.
+    """
+    rows = templates_of(workspace_id=workspace_id)
+    row = (rows.select_for_update(no_key=True) if lock else rows).filter(id=template_id).first()
+    if row is None:
+        raise NotFound("There is no such template.", code="template_not_found")
+    return row
+
+
+def get(*, workspace_id: UUID, template_id: UUID) -> Edition:
+    """Give a template as its newest version says it.
+
+    Raises:
+        NotFound: the workspace has no such template.
+    """
+    return newest([find_row(workspace_id=workspace_id, template_id=template_id)])[0]
+
+
+def newest(rows: Sequence[Template]) -> list[Edition]:
+    """The newest version of each of these templates, in their order."""
+    current = TemplateVersion.objects.filter(template__in=[row.id for row in rows], version=F("template__version"))
+    said = {version.template_id: version for version in current.select_related("template")}
+    return [Edition(template=said[row.id].template, said=said[row.id]) for row in rows]
+
+
+def versions_of(*, workspace_id: UUID, template_id: UUID) -> QuerySet[TemplateVersion]:
+    """All versions of a template.
+
+    Raises:
+        NotFound: the workspace has no such template.
+    """
+    row = find_row(workspace_id=workspace_id, template_id=template_id)
+    return TemplateVersion.objects.filter(template=row)
+
+
+def offer(*, workspace_id: UUID, name: str, channel: Channel) -> Offer:
+    """What a send gets that names a template by its key, or one in one language by its id.
+
+    Raises:
+        Invalid: the workspace has no such template for the channel.
+    """
+    key = as_id(name)
+    rows = templates_of(workspace_id=workspace_id).filter(channel=channel.value)
+    rows = rows.filter(key=name) if key is None else rows.filter(id=key)
+    found = list(rows.select_related("workspace").order_by("id"))
+    if not found:
+        detail = f"there is no template {name[:100]} for the channel {channel}"
+        raise Invalid.at("/template", "template_not_found", detail)
+    return _offered(found)
+
+
+def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: str = "") -> Template:
+    """The template for a purpose, in a language or what it falls back to; of several the one that was made last.
+
+    Raises:
+        Invalid: the workspace has none for this purpose and channel.
+    """
+    rows = templates_of(workspace_id=workspace_id).filter(action_type=action_type, channel=channel.value)
+    each = rows.select_related("workspace").order_by("language", "-id").distinct("language")
+    found = sorted(each, key=lambda row: row.id, reverse=True)
+    if not found:
+        detail = f"there is no template of the type {action_type[:100]} for the channel {channel}"
+        raise Invalid.at("/action_type", "template_not_found", detail)
+    return _offered(found).choose(language)
+
+
+def _offered(rows: Sequence[Template]) -> Offer:
+    return Offer(templates={row.language: row for row in rows}, default=rows[0].workspace.language)
+
+
+def as_id(text: str) -> UUID | None:
+    """The id that a text spells, if it spells one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
