@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -24,6 +25,8 @@ WINDOW = (0.2, 0.8)
 LEASE = 6.0
 AWAY = 5.0
 """Seconds for which a server stays away."""
+RESUME = 15.0
+"""Seconds within which sending goes on by itself."""
 MEANWHILE = 50
 """Messages that are accepted while the fault lasts."""
 
@@ -50,6 +53,20 @@ class Report:
         return WINDOW[0] <= self.struck_at <= WINDOW[1]
 
 
+def flaws(report: Report) -> list[str]:
+    """Everything about a report that must not be."""
+    found = list(report.violations)
+    if not report.valid:
+        found.append("void: it did not strike in the window")
+    if report.lost:
+        found.append(f"{report.lost} lost")
+    if report.repeated > report.limit:
+        found.append(f"{report.repeated} repeated, {report.limit} allowed")
+    if report.resumed > RESUME:
+        found.append(f"went on after {report.resumed:.1f} s only")
+    return found
+
+
 @dataclass(kw_only=True)
 class Trial:
     """A stack under load."""
@@ -66,7 +83,7 @@ class Blow:
     """When work could go on again, and how to tell a letter of the time after it."""
 
     since: float
-    is_new: Callable[[dict[str, object]], bool]
+    is_new: Callable[[dict[str, Any]], bool]
     limit: int
     judge: Callable[[], list[str]] = list
 
@@ -105,7 +122,15 @@ def worker_stop(trial: Trial) -> Blow:
         )
         return [f"{count} letters left after the end of their lease"] if count > CONNECTIONS else []
 
-    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS, judge=late)
+    in_hand = CONNECTIONS
+
+    def is_new(letter: dict[str, Any]) -> bool:
+        # The letters that were in hand leave first, and tell nothing of the work to come.
+        nonlocal in_hand
+        in_hand -= letter["time"] > since
+        return in_hand < 0
+
+    return Blow(since=since, is_new=is_new, limit=MARKED * CONNECTIONS, judge=late)
 
 
 def broker_kill(trial: Trial) -> Blow:
@@ -129,12 +154,27 @@ def broker_flush(trial: Trial) -> Blow:
 
 
 def database_kill(trial: Trial) -> Blow:
-    """Kill the database with all its processes, and start it again after some seconds."""
+    """Kill the database with all its processes, ask for accepts meanwhile, and start it again after some seconds."""
     trial.pair.postgres.kill()
-    time.sleep(AWAY)
+    began = time.time()
+    answers = []
+    while time.time() < began + AWAY:
+        answers.append(trial.client.ask_for("meanwhile@example.com"))
     trial.pair.start_database()
     since = time.time()
-    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS)
+    eventually(lambda: trial.client.ask_for("afterwards@example.com").status == 202, "accepts succeed again")
+    trial.client.accepted += 1
+    wrong = [
+        f"without a database an accept was answered {answer.status}, Retry-After {answer.headers.get('Retry-After')}"
+        for answer in answers
+        if answer.status != 503 or not answer.headers.get("Retry-After")
+    ]
+    return Blow(
+        since=since,
+        is_new=lambda letter: letter["time"] > since,
+        limit=MARKED * CONNECTIONS,
+        judge=lambda: wrong,
+    )
 
 
 FAULTS: dict[str, Callable[[Trial], Blow]] = {
@@ -153,9 +193,9 @@ def run(fault: str, pair: Pair, folder: Path, *, messages: int, name: str) -> Re
     with (
         sink(folder) as mail,
         Stack(env, EMAIL_URL=mail.url) as stack,
-        Client(stack) as client,
     ):
-        stack.start("email", "inside", "beat")
+        stack.start("api", "email", "inside", "beat")
+        client = Client(stack)
         trial = Trial(pair=pair, stack=stack, mail=mail, ledger=Ledger(env["DATABASE_URL"]), client=client)
         keys: list[str] = []
         for start in range(0, messages, 10_000):
