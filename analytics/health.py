@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import redis
 import structlog
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -20,7 +19,7 @@ from django.utils import timezone
 from analytics.models import Progress
 from analytics.rollups import PROGRESS
 from messaging.dispatch import limits, queue
-from messaging.dispatch.limits import ChannelState
+from messaging.dispatch.limits import ChannelState, ValkeyError
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +45,7 @@ class Condition(StrEnum):
 class Verdict(StrEnum):
     """What a check says."""
 
-    PASS = "pass"
+    FINE = "pass"
     WARN = "warn"
     FAIL = "fail"
 
@@ -91,7 +90,7 @@ def look(*, workers: Sequence[str]) -> None:
     """Look at everything and keep what was seen; `workers` are the processes that should be at work.
 
     Raises:
-        redis.RedisError: Valkey does not answer.
+        ValkeyError: Valkey does not answer.
     """
     limits.probe()
     checks = [_timed("database", _ask_database), _timed("valkey", queue.ping), _statistics()]
@@ -102,11 +101,11 @@ def _timed(name: str, ask: Callable[[], object]) -> dict[str, Any]:
     begun = time.monotonic()
     try:
         ask()
-    except (DatabaseError, redis.RedisError) as error:
+    except (DatabaseError, ValkeyError) as error:
         log.warning("check_failed", check=name, error=type(error).__name__)
         return _check(name, Verdict.FAIL, None)
     took = time.monotonic() - begun
-    return _check(name, Verdict.WARN if took > SLOW_SECONDS else Verdict.PASS, took)
+    return _check(name, Verdict.WARN if took > SLOW_SECONDS else Verdict.FINE, took)
 
 
 def _ask_database() -> None:
@@ -121,7 +120,7 @@ def _statistics() -> dict[str, Any]:
     except DatabaseError:
         return _check("statistics", Verdict.FAIL, None)
     behind = counted_at is not None and (timezone.now() - counted_at).total_seconds() > BEHIND_SECONDS
-    return _check("statistics", Verdict.WARN if behind else Verdict.PASS, None)
+    return _check("statistics", Verdict.WARN if behind else Verdict.FINE, None)
 
 
 def _check(name: str, verdict: Verdict, took: float | None) -> dict[str, Any]:
@@ -135,7 +134,7 @@ def health() -> Health:
     """Tell how everything was when it was last looked at. Never raises on account of Valkey: that is an answer too."""
     try:
         channels, seen, pulses = limits.states(), limits.read_note("checks"), queue.pulses()
-    except redis.RedisError as error:
+    except ValkeyError as error:
         log.warning("state_not_read", error=type(error).__name__)
         return _blind()
     checks = [*_seen(seen), *_workers(seen, pulses)]
@@ -172,7 +171,7 @@ def _whole(score: float, checks: Iterable[Check], *, known: bool) -> Condition:
     if Verdict.FAIL in {verdicts.get("database"), verdicts.get("valkey")}:
         return Condition.UNHEALTHY
     found = by_score(score) if known else Condition.UNKNOWN
-    if found is Condition.HEALTHY and set(verdicts.values()) - {Verdict.PASS}:
+    if found is Condition.HEALTHY and set(verdicts.values()) - {Verdict.FINE}:
         return Condition.DEGRADED
     return found
 
@@ -198,7 +197,7 @@ def _workers(seen: dict[str, Any] | None, pulses: dict[str, float]) -> Iterator[
     now = timezone.now()
     for name in seen["workers"] if seen else sorted(pulses):
         alive = pulses.get(name, SILENT_SECONDS) < SILENT_SECONDS
-        yield Check(name=f"worker:{name}", verdict=Verdict.PASS if alive else Verdict.FAIL, took=None, at=now)
+        yield Check(name=f"worker:{name}", verdict=Verdict.FINE if alive else Verdict.FAIL, took=None, at=now)
 
 
 def _channel_alerts(channels: Iterable[ChannelState]) -> Iterator[Alert]:

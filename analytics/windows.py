@@ -11,6 +11,7 @@ from django.utils import timezone
 
 STABLE: Final = 0.05
 """The share by which a figure may change and still counts as stable."""
+_ROUNDING: Final = 1e-9
 
 
 class Timeframe(StrEnum):
@@ -68,6 +69,6 @@ def hour_of(at: datetime) -> datetime:
 def trend(now: float | None, before: float | None) -> Trend:
     """Compare a figure with the one before; nothing, then as now, is stable."""
     present, past = now or 0.0, before or 0.0
-    if abs(present - past) <= STABLE * abs(past):
+    if abs(present - past) <= (STABLE + _ROUNDING) * abs(past):
         return Trend.STABLE
     return Trend.INCREASING if present > past else Trend.DECREASING

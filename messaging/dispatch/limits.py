@@ -30,6 +30,9 @@ from messaging.dispatch import providers
 
 log = structlog.get_logger(__name__)
 
+ValkeyError = redis.RedisError
+"""What is raised where Valkey does not answer, for those who may not know who it is."""
+
 WINDOW_MINUTES: Final = 5
 """Answers of so many minutes make a provider's rates, the running one included."""
 _PATIENCE: Final = 0.25
@@ -129,6 +132,18 @@ class ProviderState:
         return answered / asked if asked else None
 
     @property
+    def last_success_at(self) -> datetime | None:
+        return _moment(self.answers.last_success)
+
+    @property
+    def last_failure_at(self) -> datetime | None:
+        return _moment(self.answers.last_failure)
+
+    @property
+    def probed_at(self) -> datetime | None:
+        return _moment(self.probe.at)
+
+    @property
     def latency(self) -> float | None:
         """Seconds to a first answer, on average; None where nothing was asked lately."""
         return self.answers.seconds / self.answers.responses if self.answers.responses else None
@@ -159,8 +174,11 @@ class ChannelState:
     @property
     def checked_at(self) -> datetime | None:
         """When its providers were last probed."""
-        latest = max((each.probe.at for each in self.providers), default=None)
-        return None if latest is None else datetime.fromtimestamp(latest, UTC)
+        return _moment(max((each.probe.at for each in self.providers), default=0.0))
+
+
+def _moment(at: float) -> datetime | None:
+    return datetime.fromtimestamp(at, UTC) if at else None
 
 
 @cache

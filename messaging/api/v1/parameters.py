@@ -7,6 +7,7 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter
 
+from analytics.windows import Timeframe
 from channels_app.types import Channel
 from messaging.api.common import cursors
 from messaging.state import Status
@@ -40,4 +41,18 @@ INBOX = (
     OpenApiParameter("unread", bool, description="Only what was not read."),
     OpenApiParameter("archived", bool, description="What was put away instead of the rest."),
     *PAGE,
+)
+TIMEFRAME = (
+    OpenApiParameter(
+        "timeframe",
+        {"type": "string", "enum": [each.value for each in Timeframe], "default": Timeframe.DAY.value},
+        description="Clock hours (UTC), the one that runs included; a month is 30 days.",
+    ),
+    OpenApiParameter("channel", _words([channel.value for channel in Channel]), style="form", explode=False),
+    OpenApiParameter("test", bool, description="Messages in test mode instead of the others."),
+)
+STATISTICS = (
+    *TIMEFRAME,
+    OpenApiParameter("template", UUID),
+    OpenApiParameter("campaign", UUID),
 )

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from messaging.api.common.converters import Key
 from messaging.api.v1.operations import View
-from messaging.api.v1.views import inbox, messages, tenancy, tokens
+from messaging.api.v1.views import figures, inbox, messages, tenancy, tokens
 from messaging.errors import NotFound
 
 register_converter(Key, "key")
@@ -47,6 +47,9 @@ urlpatterns = [
     *both("v1/inbox/<key:message_id>/read", inbox.InboxRead.as_view(), "inbox-read"),
     *both("v1/inbox/<key:message_id>/archive", inbox.InboxArchive.as_view(), "inbox-archive"),
     *both("v1/conversations/<key:avatar_id>", inbox.Conversation.as_view(), "conversation"),
+    *both("v1/stats", figures.Stats.as_view(), "stats"),
+    *both("v1/performance", figures.Speed.as_view(), "performance"),
+    *both("v1/health", figures.Condition.as_view(), "health"),
     *both("v1/me", tenancy.Me.as_view(), "me"),
     *both("v1/api-keys", tenancy.KeyList.as_view(), "api-keys"),
     *both("v1/api-keys/<key:key_id>", tenancy.KeyDetail.as_view(), "api-key"),
