@@ -39,6 +39,7 @@ class MessageFilters(PageFilters):
     channel = WordsFilter(choices=[(channel.value, channel.value) for channel in Channel])
     to = django_filters.CharFilter(max_length=2048)
     contact = django_filters.CharFilter(max_length=255)
+    template = django_filters.CharFilter(max_length=100)
     batch = django_filters.UUIDFilter()
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
@@ -81,6 +82,7 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         channels=frozenset(Channel(word) for word in values["channel"] or ()),
         to=values["to"] or None,
         contact=values["contact"] or None,
+        template=values["template"] or None,
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
         test=None if values["test"] in {"", None} else values["test"],
