@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from channels_app.types import Attachment, SharedContent
+from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
 from messaging.models import Content
 
@@ -44,6 +45,13 @@ _kept: OrderedDict[UUID, LoadedContent] = OrderedDict()
 _lock = threading.Lock()
 
 
+def parts_of(row: Content) -> Parts:
+    """What a content says: its own parts, and for the others those of its template's version."""
+    own = Parts(subject=row.subject, body=row.body, text=row.text)
+    said = row.template_version
+    return own.over(Parts(subject=said.subject, body=said.body, text=said.text)) if said else own
+
+
 def load(content_id: UUID, *, html: bool) -> LoadedContent:
     """Give a content, from this process's memory where it has just been used.
 
@@ -65,7 +73,8 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
 
 
 def _read(content_id: UUID, *, html: bool) -> LoadedContent:
-    row = Content.objects.get(pk=content_id)
+    row = Content.objects.select_related("template_version").get(pk=content_id)
+    parts = parts_of(row)
     attachments = tuple(
         Attachment(
             filename=file.filename,
@@ -76,8 +85,8 @@ def _read(content_id: UUID, *, html: bool) -> LoadedContent:
         for file in row.attachments.all()
     )
     return LoadedContent(
-        html=compile(row.body, html=html, field="body"),
-        text=compile(row.text, html=False, field="text"),
+        html=compile(parts.body, html=html, field="body"),
+        text=compile(parts.text, html=False, field="text"),
         shared=SharedContent(
             key=row.id,
             sender=row.sender or None,
@@ -87,5 +96,5 @@ def _read(content_id: UUID, *, html: bool) -> LoadedContent:
             headers=row.headers,
             attachments=attachments,
         ),
-        size=len(row.body) + len(row.text) + sum(len(file.content) for file in attachments) + 2000,
+        size=len(parts.body) + len(parts.text) + sum(len(file.content) for file in attachments) + 2000,
     )

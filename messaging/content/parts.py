@@ -46,6 +46,10 @@ class Prepared:
     subject: Compiled
     body: Compiled
     text: Compiled
+    variables: list[str]
+    """Every path that is read, sorted."""
+    read_contact: bool
+    """Whether anything of the contact is to be filled in."""
 
     @property
     def parts(self) -> Parts:
@@ -55,16 +59,6 @@ class Prepared:
     def static(self) -> bool:
         """Whether there is nothing to fill in."""
         return self.subject.static and self.body.static and self.text.static
-
-    @property
-    def variables(self) -> list[str]:
-        """Every path that is read, sorted."""
-        return sorted({*self.subject.variables, *self.body.variables, *self.text.variables})
-
-    @property
-    def read_contact(self) -> bool:
-        """Whether anything of the contact is to be filled in."""
-        return any(map(_CONTACT.match, self.variables))
 
     def missing(self, context: Mapping[str, Any]) -> list[str]:
         """The paths, sorted, that a render would fail for."""
@@ -104,7 +98,8 @@ def prepare(parts: Parts, *, channel: Channel) -> Prepared:
             errors.append(FieldError(f"/{name}", "template_refused", place))
     if errors:
         raise Invalid(errors[0].detail, errors=errors)
-    return Prepared(**compiled)
+    variables = sorted({name for each in compiled.values() for name in each.variables})
+    return Prepared(**compiled, variables=variables, read_contact=any(map(_CONTACT.match, variables)))
 
 
 def _errors(parts: Parts, channel: Channel) -> Iterator[FieldError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,16 @@ from channels_app.types import Channel
 from messaging.content import languages
 from messaging.content.parts import Parts, Prepared, Preview, prepare
 from messaging.errors import Invalid, NotFound
-from messaging.models import Template, TemplateVersion
+from messaging.models import Content, Message, Template, TemplateVersion
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """The version of a template that a message was made from."""
+
+    key: str
+    version: int
+    language: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +36,11 @@ class Edition:
     def id(self) -> UUID:
         """The template's key, which gives lists their order."""
         return self.template.id
+
+    @property
+    def origin(self) -> Origin:
+        """What a message made from it remembers."""
+        return Origin(key=self.template.key, version=self.said.version, language=self.template.language)
 
     @property
     def parts(self) -> Parts:
@@ -146,6 +160,25 @@ def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: st
 
 def _offered(rows: Sequence[Template]) -> Offer:
     return Offer(templates={row.language: row for row in rows}, default=rows[0].workspace.language)
+
+
+def origins(messages: Iterable[Message]) -> dict[UUID, Origin]:
+    """The origins of those messages that have one, by the ids of their contents; deleted templates count."""
+    contents = {row.content_id for row in messages if row.template_id is not None}
+    if not contents:
+        return {}
+    place = "template_version__template"
+    rows = Content.objects.filter(id__in=contents, template_version__isnull=False).values_list(
+        "id", f"{place}__key", "template_version__version", f"{place}__language"
+    )
+    return {key: Origin(key=name, version=version, language=language) for key, name, version, language in rows}
+
+
+def ids_of(*, workspace_id: UUID, name: str) -> list[UUID]:
+    """The templates of a key, in all channels and languages, or the one of an id; deleted ones count."""
+    rows = Template.objects.filter(workspace_id=workspace_id)
+    key = as_id(name)
+    return list((rows.filter(key=name) if key is None else rows.filter(id=key)).values_list("id", flat=True))
 
 
 def as_id(text: str) -> UUID | None:

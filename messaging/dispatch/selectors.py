@@ -22,6 +22,9 @@ from django.db.models.functions import Coalesce
 from channels_app import addresses
 from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
+from messaging.content import templates
+from messaging.content.contents import parts_of
+from messaging.content.parts import Parts
 from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of
 from messaging.errors import NotFound
 from messaging.models import Attachment, Batch, Content, Message, MessageEvent
@@ -48,6 +51,8 @@ class MessageFilter:
     """A recipient's address, in any spelling that means it."""
     contact: str | None = None
     """A contact, by any of its ids."""
+    template: str | None = None
+    """A template's key, or the id of one in one language."""
     batch_id: UUID | None = None
     error_code: str | None = None
     test: bool | None = None
@@ -128,27 +133,25 @@ class Rendered:
 
 def rendered(*, message: Message) -> Rendered:
     """The content of a message with its own data filled in; what cannot be rendered is left empty."""
-    content = Content.objects.get(id=message.content_id)
+    content = Content.objects.select_related("template_version").get(id=message.content_id)
     files = Attachment.objects.filter(content_id=content.id).defer("data").order_by("id")
-    return fill(message=message, body=content.body, text=content.text, attachments=list(files))
+    return fill(message=message, parts=parts_of(content), attachments=list(files))
 
 
 def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
     """What each of these messages says, without files; contents are read together."""
-    known = Content.objects.in_bulk({row.content_id for row in messages})
-    return {
-        row.id: fill(message=row, body=known[row.content_id].body, text=known[row.content_id].text, attachments=())
-        for row in messages
-    }
+    rows = Content.objects.select_related("template_version").in_bulk({row.content_id for row in messages})
+    known = {key: parts_of(row) for key, row in rows.items()}
+    return {row.id: fill(message=row, parts=known[row.content_id], attachments=()) for row in messages}
 
 
-def fill(*, message: Message, body: str, text: str, attachments: Sequence[Attachment]) -> Rendered:
+def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment]) -> Rendered:
     """The same for whoever has the content at hand."""
     context = context_of(message.data or {}, message.name, message.recipient)
     html = message.channel == Channel.EMAIL
     return Rendered(
-        body=_render(body, context, html=html, field="body"),
-        text=_render(text, context, html=False, field="text"),
+        body=_render(parts.body, context, html=html, field="body"),
+        text=_render(parts.text, context, html=False, field="text"),
         attachments=attachments,
     )
 
@@ -228,23 +231,20 @@ def _bounded() -> Iterator[None]:
 def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message]]:
     """One query for each pair of equalities, since an index gives the order of keys below one value only."""
     base = Message.objects.filter(workspace_id=workspace_id)
-    contacts = None
-    if where.contact is not None:
-        contacts = recipients.ids_of(workspace_id=workspace_id, name=where.contact)
-        if not contacts:
-            return [base.none()]
+    keys = _keys(workspace_id, where)
+    if not all(keys.values()):
+        return [base.none()]
     if where.q is not None:
-        return _named(base if contacts is None else base.filter(contact_id__in=contacts), where.q)
+        return _named(base.filter(**{f"{column}__in": found for column, found in keys.items()}), where.q)
     choices: list[list[dict[str, Any]]] = []
     if where.to is not None:
         channels = where.channels or frozenset(Channel)
         choices.append([{"recipient": spelling} for spelling in _spellings(where.to, channels)])
-    if contacts is not None:
-        choices.append([{"contact_id": key} for key in contacts])
     if where.statuses:
         choices.append([{"status": status.value} for status in sorted(where.statuses)])
     if where.channels:
         choices.append([{"channel": channel.value} for channel in sorted(where.channels)])
+    choices += [[{column: key} for key in found] for column, found in keys.items()]
     branches = []
     for chosen in itertools.product(*choices):
         branch = base
@@ -252,6 +252,16 @@ def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message
             branch = branch.filter(**equality)
         branches.append(branch)
     return branches
+
+
+def _keys(workspace_id: UUID, where: MessageFilter) -> dict[str, list[UUID]]:
+    """By column, the rows that a contact's and a template's names stand for."""
+    keys: dict[str, list[UUID]] = {}
+    if where.contact is not None:
+        keys["contact_id"] = recipients.ids_of(workspace_id=workspace_id, name=where.contact)
+    if where.template is not None:
+        keys["template_id"] = templates.ids_of(workspace_id=workspace_id, name=where.template)
+    return keys
 
 
 def _named(base: QuerySet[Message], q: str) -> list[QuerySet[Message]]:

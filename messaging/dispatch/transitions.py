@@ -34,6 +34,7 @@ class NewMessage:
     batch_id: UUID | None
     author_id: UUID | None
     contact_id: UUID | None
+    template_id: UUID | None
     channel: str
     priority: Priority
     recipient: str
@@ -106,15 +107,16 @@ class Claimed:
 
 
 _OWN = (
-    "id, workspace_id, content_id, batch_id, author_id, contact_id, channel, priority, recipient, name, subject, data, "
-    "metadata, category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, channel, priority, recipient, name, "
+    "subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, scheduled_at, "
+    "expires_at, status"
 )
 _TIMES = "created_at, queued_at, next_attempt_at"
 _VARYING = "id, contact_id, recipient, name, subject, data, metadata"
 """What differs within one accept."""
 _COMMON = (
-    "workspace_id, content_id, batch_id, author_id, channel, priority, category, action_type, language, test, "
-    "on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "workspace_id, content_id, batch_id, author_id, template_id, channel, priority, category, action_type, language, "
+    "test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
 _common = attrgetter(*_COMMON.removesuffix(", status").split(", "))
 _ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
@@ -158,13 +160,16 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
 
 def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
     lines: list[str] = []
+    tails: dict[tuple[Any, ...], str] = {}
     common: tuple[Any, ...] = ()
     tail = ""
     for m in messages:
         if (these := _common(m)) != common:
             common = these
-            times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
-            tail = "\t".join(map(_field, (*these, _first_status(m), *times)))
+            if common not in tails:
+                times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
+                tails[common] = "\t".join(map(_field, (*common, _first_status(m), *times)))
+            tail = tails[common]
         varying = "\t".join(map(_field, (m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata)))
         lines.append(f"{varying}\t{tail}\n")
     return "".join(lines)
@@ -191,9 +196,9 @@ def _field(value: object) -> str:
 
 def _own(m: NewMessage) -> tuple[Any, ...]:
     return (
-        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.channel, m.priority.value,
-        m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type, m.language, m.test,
-        m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, _first_status(m).value,
+        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.template_id, m.channel,
+        m.priority.value, m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type, m.language,
+        m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, _first_status(m).value,
     )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from messaging.models import ContactAlias
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
 
-_PLAIN = "c.id, c.external_id, c.avatar_id, c.name, c.email, c.phone, c.telegram_chat_id"
-_WHOLE = f"{_PLAIN}, c.locale, c.time_zone, c.attributes, c.tags"
+_PLAIN = "c.id, c.external_id, c.avatar_id, c.name, c.email, c.phone, c.telegram_chat_id, c.locale"
+_WHOLE = f"{_PLAIN}, c.time_zone, c.attributes, c.tags"
 _BY_ID = "SELECT c.id, {columns} FROM messaging_contact c WHERE c.workspace_id = %s AND c.id = ANY(%s)"
 _BY_ALIAS = """
 SELECT a.id, {columns} FROM messaging_contactalias a JOIN messaging_contact c ON c.id = a.contact_id

@@ -62,6 +62,7 @@ class MessageFilters(PageFilters):
     channel = WordsFilter(words=Channel)
     to = django_filters.CharFilter(max_length=2048)
     contact = django_filters.CharFilter(max_length=255)
+    template = django_filters.CharFilter(max_length=100)
     batch = django_filters.UUIDFilter()
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
@@ -125,6 +126,7 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         channels=values["channel"],
         to=values["to"] or None,
         contact=values["contact"] or None,
+        template=values["template"] or None,
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
         test=None if values["test"] in {"", None} else values["test"],

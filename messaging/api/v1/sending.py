@@ -43,7 +43,9 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
         models.Attachment(filename=file.filename, content_type=file.content_type, size=len(file.content))
         for file in draft.attachments
     ]
-    return full_message(row, selectors.fill(message=row, body=draft.body, text=draft.text, attachments=files))
+    said = accepted.wording
+    content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files)
+    return full_message(row, content, said.edition.origin if said.edition else None)
 
 
 def send_batch(caller: Caller, batch: ReadBatch, draft: Draft) -> BatchAccepted:

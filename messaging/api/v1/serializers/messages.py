@@ -12,6 +12,7 @@ from channels_app.types import Channel
 from messaging import models
 from messaging.api.common.rendering import stamp
 from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
+from messaging.content.templates import Origin
 from messaging.dispatch.selectors import BatchProgress, Rendered
 from messaging.state import Cause, Priority, Status
 
@@ -34,7 +35,7 @@ _TOLD = (
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
-class Template(Struct, kw_only=True, frozen=True):
+class MadeFrom(Struct, kw_only=True, frozen=True):
     """The template that a message was made from."""
 
     key: str
@@ -60,7 +61,7 @@ class Message(Struct, kw_only=True, frozen=True):
     name: str | None
     contact_id: UUID | None
     subject: str | None
-    template: Template | None
+    template: MadeFrom | None
     batch_id: UUID | None
     campaign_id: UUID | None
     priority: PriorityWord
@@ -199,15 +200,15 @@ class Account(Struct, kw_only=True, frozen=True):
     events: list[Event]
 
 
-def message(row: models.Message) -> Message:
+def message(row: models.Message, origin: Origin | None) -> Message:
     """A message as the list shows it."""
-    return Message(**_fields(row))
+    return Message(**_fields(row, origin))
 
 
-def full_message(row: models.Message, content: Rendered) -> FullMessage:
+def full_message(row: models.Message, content: Rendered, origin: Origin | None) -> FullMessage:
     """A message as it is shown by itself."""
     return FullMessage(
-        **_fields(row),
+        **_fields(row, origin),
         body=content.body or None,
         text=content.text or None,
         attachments=[
@@ -218,7 +219,7 @@ def full_message(row: models.Message, content: Rendered) -> FullMessage:
     )
 
 
-def _fields(row: models.Message) -> dict[str, Any]:
+def _fields(row: models.Message, origin: Origin | None) -> dict[str, Any]:
     return {
         "id": row.id,
         "workspace_id": row.workspace_id,
@@ -228,7 +229,7 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "name": row.name or None,
         "contact_id": row.contact_id,
         "subject": row.subject or None,
-        "template": None,
+        "template": template(origin) if origin else None,
         "batch_id": row.batch_id,
         "campaign_id": None,
         "priority": PRIORITY_OUT[Priority(row.priority)],
@@ -247,6 +248,11 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "next_attempt_at": stamp(row.next_attempt_at),
         **{name: stamp(getattr(row, name)) for name in _STAMPS},
     }
+
+
+def template(origin: Origin) -> MadeFrom:
+    """The template that a message was made from, as it is shown."""
+    return MadeFrom(key=origin.key, version=origin.version, language=origin.language)
 
 
 def reason(row: models.Message) -> Reason | None:

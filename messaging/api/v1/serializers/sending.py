@@ -34,6 +34,10 @@ ContactName = Annotated[
     str,
     Meta(min_length=1, max_length=255, description="A contact's id, else its external id, else its avatar's id."),
 ]
+TemplateName = Annotated[
+    str,
+    Meta(min_length=1, max_length=100, description="A template's key, or the id of one in one language."),
+]
 Json = dict[str, Any]
 
 
@@ -47,9 +51,10 @@ class AttachmentIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
 
 
 class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What all messages of one request have in common."""
+    """What all messages of one request have in common. Subject, body and text replace those of the template."""
 
     channel: Channel
+    template: TemplateName | None = None
     from_: Address | None = msgspec.field(default=None, name="from")
     subject: Subject | None = None
     body: str | None = None
@@ -75,6 +80,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         """
         return Draft(
             channel=self.channel,
+            template=self.template or "",
             subject=self.subject or "",
             body=self.body or "",
             text=self.text or "",
@@ -86,8 +92,8 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             attachments=tuple(_attachments(self.attachments or ())),
             priority=PRIORITY_IN[self.priority or "normal"],
             category=self.category or "transactional",
-            action_type=self.action_type or "custom",
-            language=self.language or "en",
+            action_type=self.action_type or "",
+            language=self.language or "",
             on_unknown=self.on_unknown or "",
             scheduled_at=_utc(self.scheduled_at, "/scheduled_at"),
             expires_at=_utc(self.expires_at, "/expires_at"),

@@ -17,6 +17,7 @@ from messaging.api.v1.operations import IDEMPOTENCY_KEY, View, operation
 from messaging.api.v1.parameters import MESSAGES
 from messaging.api.v1.serializers import messages as out
 from messaging.api.v1.serializers.sending import Send, SendBatch, read_batch
+from messaging.content import templates
 from messaging.dispatch import control, intake, selectors
 from messaging.dispatch.explain import explain
 from messaging.state import Cause
@@ -51,7 +52,12 @@ class MessageList(View):
             )
 
         found = cursors.turn(fetch, cursor=listing.cursor, ascending=listing.ascending, limit=listing.limit)
-        return answer(page(request._request, found, out.message, query=listing.query))
+        origins = templates.origins(found.rows)
+        return answer(
+            page(
+                request._request, found, lambda row: out.message(row, origins.get(row.content_id)), query=listing.query
+            )
+        )
 
 
 class BatchList(View):
@@ -129,4 +135,5 @@ class MessageRetry(View):
 def shown(workspace_id: UUID, message_id: UUID) -> HttpResponse:
     """One message as it is shown by itself."""
     row = selectors.message(workspace_id=workspace_id, message_id=message_id)
-    return answer(out.full_message(row, selectors.rendered(message=row)))
+    origin = templates.origins([row]).get(row.content_id)
+    return answer(out.full_message(row, selectors.rendered(message=row), origin))
