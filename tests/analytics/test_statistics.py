@@ -208,7 +208,8 @@ def test_times_are_those_between_the_timestamps(workspace: Workspace, rolled: bo
         cursor.execute(
             "SELECT extract(epoch FROM avg(sent_at - created_at)),"
             " extract(epoch FROM avg(delivered_at - sent_at) FILTER (WHERE delivered_at < opened_at IS NOT FALSE)),"
-            " extract(epoch FROM avg(opened_at - CASE WHEN delivered_at < opened_at THEN delivered_at ELSE sent_at END))"
+            " extract(epoch FROM avg(opened_at -"
+            " CASE WHEN delivered_at < opened_at THEN delivered_at ELSE sent_at END))"
             " FROM messaging_message"
         )
         sending, delivery, opening = map(float, cursor.fetchone())

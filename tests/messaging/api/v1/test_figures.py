@@ -17,10 +17,8 @@ from tests.factories import accept_batch, make_workspace
 from tests.messaging.api.callers import Caller, assert_problem, make_caller, read
 
 STATS, PERFORMANCE, HEALTH = "/api/v1/stats", "/api/v1/performance", "/api/v1/health"
-NOTHING = dict.fromkeys(
-    ["total", "sent", "delivered", "opened", "clicked", "bounced", "failed", "unsubscribed", "complained", "cancelled"],
-    0,
-)
+COUNTERS = ("total", "sent", "delivered", "opened", "clicked", "bounced", "failed", "unsubscribed", "complained")
+NOTHING = dict.fromkeys((*COUNTERS, "cancelled"), 0)
 UNTIMED = {"count": 0, "p50": None, "p95": None, "p99": None, "mean": None, "max": None}
 
 
