@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.utils import timezone
 
-from analytics.deltas import BUCKET, COUNTED, MEASURE, PLACED
+from analytics.deltas import BUCKET, COUNTED, KEYS, MEASURE, PLACED
 from analytics.histogram import Histogram
-from analytics.models import Measure
+from analytics.models import Measure, Span
 from analytics.rollups import PROGRESS
-from analytics.windows import Window
+from analytics.windows import Window, day_of
 from channels_app.types import Channel
 from messaging.dispatch.tally import COUNTERS
 
@@ -89,6 +88,12 @@ class Timed:
         )
 
 
+class _Range(NamedTuple):
+    span: Span
+    low: datetime
+    high: datetime
+
+
 _RECENT = """
 reached AS MATERIALIZED (
     SELECT COALESCE(max(xact), 0)::text::xid8 AS xact, COALESCE(max(open), '{}')::text[]::xid8[] AS open
@@ -106,6 +111,10 @@ reached AS MATERIALIZED (
 _AS_OF = "(SELECT CASE WHEN count(*) < %(tail)s THEN now() ELSE max(at) END FROM recent)"
 _RECENT_PLACED = _RECENT.replace("{placed}", PLACED.format(events="own"))
 
+_IN_WINDOW = "hour >= %(since)s AND hour < %(until)s"
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
 _EXPRESSIONS: Final[dict[Key, str]] = {
     "day": "date_trunc('day', hour, 'UTC')",
     "current": "hour >= %(middle)s",
@@ -114,18 +123,19 @@ _EXPRESSIONS: Final[dict[Key, str]] = {
 
 def count(scope: Scope, *, by: Sequence[Key] = (), window: Window | None = None, previous: bool = False) -> Counted:
     """Count a scope's messages by keys. `previous` takes the window before as well; the key `current` tells which."""
+    places = ", ".join(f"k{place}" for place in range(len(by)))
     keys = [f"{_EXPRESSIONS.get(key, key)} AS k{place}" for place, key in enumerate(by)]
-    where, parameters = _where(scope, window, previous=previous)
-    names = ", ".join(COUNTERS)
-    own = ", ".join(["workspace_id", "hour", "channel", "provider", "template_id", "campaign_id", "test"])
+    ranges = _ranges(window, previous=previous, hourly="hour" in by)
+    where, parameters = _where(scope, window, ranges)
+    own, names = ", ".join(KEYS), ", ".join(COUNTERS)
     sql = f"""
 WITH {_RECENT_PLACED}, counted AS (
-    SELECT {own}, {names} FROM analytics_rollup WHERE {where}
+    {_stored(f"SELECT {own}, {names} FROM analytics_rollup WHERE {where}", ranges)}
     UNION ALL
-    SELECT {own}, {COUNTED} FROM placed WHERE {where} GROUP BY {own}
+    SELECT {own}, {", ".join(COUNTED.values())} FROM placed WHERE {_IN_WINDOW} AND {where} GROUP BY {own}
 ), grouped AS (
     SELECT {", ".join([*keys, *(f"sum({name})::bigint AS {name}" for name in COUNTERS)])}
-      FROM counted {"GROUP BY " + ", ".join(f"k{place}" for place in range(len(by))) if by else ""}
+      FROM counted {f"GROUP BY {places}" if by else ""}
 )
 SELECT {_AS_OF}, grouped.* FROM (SELECT) AS once LEFT JOIN grouped ON true
 """
@@ -137,13 +147,15 @@ SELECT {_AS_OF}, grouped.* FROM (SELECT) AS once LEFT JOIN grouped ON true
 
 def time_steps(scope: Scope, *, window: Window) -> Timed:
     """The histograms of a scope's steps in a window and in the one before. Kept by channel only."""
-    where, parameters = _where(scope, window, previous=True)
+    ranges = _ranges(window, previous=True)
+    where, parameters = _where(scope, window, ranges)
+    stored = f"SELECT measure, channel, hour, bucket, count, seconds, longest FROM analytics_timing WHERE {where}"
     sql = f"""
 WITH {_RECENT_PLACED}, timed AS (
-    SELECT measure, channel, hour, bucket, count, seconds, longest FROM analytics_timing WHERE {where}
+    {_stored(stored, ranges)}
     UNION ALL
     SELECT {MEASURE}, channel, hour, {BUCKET}, 1, took::float8, took::float8
-      FROM placed WHERE took IS NOT NULL AND {where}
+      FROM placed WHERE took IS NOT NULL AND {_IN_WINDOW} AND {where}
 ), grouped AS (
     SELECT measure, channel, hour >= %(middle)s AS current, bucket, sum(count)::bigint AS count,
            sum(seconds) AS seconds, max(longest) AS longest
@@ -159,19 +171,20 @@ SELECT {_AS_OF}, grouped.* FROM (SELECT) AS once LEFT JOIN grouped ON true
     return Timed(rows=found, as_of=rows[0][0])
 
 
-def _where(scope: Scope, window: Window | None, *, previous: bool) -> tuple[str, dict[str, Any]]:
-    conditions = ["workspace_id = %(workspace)s", "test = %(test)s"]
+def _where(scope: Scope, window: Window | None, ranges: Sequence[_Range]) -> tuple[str, dict[str, Any]]:
+    """The conditions that rollups and tail share, and the parameters of both."""
     parameters: dict[str, Any] = {
         "workspace": scope.workspace_id,
         "test": scope.test,
         "progress": PROGRESS,
         "tail": TAIL,
-        "middle": window.since if window else timezone.now(),
+        "since": ranges[0].low,
+        "until": ranges[-1].high,
+        "middle": window.since if window else _EVER,
     }
-    if window is not None:
-        conditions.append("hour >= %(since)s AND hour < %(until)s")
-        parameters["since"] = window.before.since if previous else window.since
-        parameters["until"] = window.until
+    for place, each in enumerate(ranges):
+        parameters |= {f"span{place}": each.span, f"low{place}": each.low, f"high{place}": each.high}
+    conditions = ["workspace_id = %(workspace)s", "test = %(test)s"]
     for name in ("template_id", "campaign_id"):
         value = getattr(scope, name)
         if value is not None:
@@ -181,6 +194,26 @@ def _where(scope: Scope, window: Window | None, *, previous: bool) -> tuple[str,
         conditions.append("channel = ANY(%(channels)s)")
         parameters["channels"] = [channel.value for channel in scope.channels]
     return " AND ".join(conditions), parameters
+
+
+def _stored(select: str, ranges: Sequence[_Range]) -> str:
+    """The rows of each range by a statement of its own, so that the planner knows how few they are."""
+    return "\n    UNION ALL ".join(
+        f"{select} AND span = %(span{place})s AND hour >= %(low{place})s AND hour < %(high{place})s"
+        for place in range(len(ranges))
+    )
+
+
+def _ranges(window: Window | None, *, previous: bool = False, hourly: bool = False) -> list[_Range]:
+    """The rows that make up a window: those of its whole days, and those of the hours before and after them."""
+    if window is None:
+        return [_Range(Span.DAY, _EVER, _NEVER)]
+    before = _ranges(window.before, hourly=hourly) if previous else []
+    first, last = day_of(window.since + timedelta(hours=23)), day_of(window.until)
+    if hourly or first >= last:
+        return [*before, _Range(Span.HOUR, window.since, window.until)]
+    parts = [_Range(Span.HOUR, window.since, first), _Range(Span.DAY, first, last)]
+    return [*before, *parts, _Range(Span.HOUR, last, window.until)]
 
 
 def _fetch(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

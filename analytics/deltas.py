@@ -12,10 +12,10 @@ from analytics.histogram import bucket_of
 from messaging.dispatch.tally import BIT, COUNTERS
 
 KEYS: Final = ("workspace_id", "hour", "channel", "provider", "template_id", "campaign_id", "test")
-"""What a rollup is of."""
+"""What a rollup is of, beside its span."""
 
 TIMED: Final = ("workspace_id", "hour", "channel", "test", "measure", "bucket")
-"""What a timing is of."""
+"""What a timing is of, beside its span."""
 
 PLACED: Final = """
     SELECT m.workspace_id, m.hour, m.channel, e.provider, m.template_id, m.campaign_id, m.test, e.tally, e.took
@@ -25,10 +25,10 @@ PLACED: Final = """
 """
 """Events with the message of each. The LIMIT keeps the planner from reading whole months for a handful of events."""
 
-COUNTED: Final = ", ".join(
-    f"sum(CASE WHEN tally < 0 THEN -(-tally >> {place} & 1) ELSE tally >> {place} & 1 END)::bigint"
-    for place in range(len(COUNTERS))
-)
+COUNTED: Final = {
+    name: f"sum(CASE WHEN tally < 0 THEN -(-tally >> {place} & 1) ELSE tally >> {place} & 1 END)::bigint"
+    for place, name in enumerate(COUNTERS)
+}
 """The sum of each counter over events."""
 
 MEASURE: Final = (
@@ -38,3 +38,8 @@ MEASURE: Final = (
 """Which step a timed event ended."""
 
 BUCKET: Final = bucket_of("took")
+
+
+def of_day(key: str) -> str:
+    """SQL: a key of an hour's row as the key of its day's."""
+    return "date_trunc('day', hour, 'UTC')" if key == "hour" else key

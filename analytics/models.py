@@ -1,4 +1,4 @@
-"""Counted traffic: what statistics are read from, kept by the hour of the messages' created_at."""
+"""Counted traffic: what statistics are read from, kept by the time of the messages' created_at."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ class Measure(models.TextChoices):
     OPENING = "opening"
 
 
+class Span(models.IntegerChoices):
+    """How many hours a row is of. Everything is kept by the hour and once more by the day (UTC)."""
+
+    HOUR = 1
+    DAY = 24
+
+
 class Rollup(models.Model):
-    """How far the messages of an hour have come that share channel, template and campaign.
+    """How far the messages of an hour or a day have come that share channel, template and campaign.
 
     `total` counts under no provider, since an accepted message has none yet; every other counter counts under the
     provider that the message had when it was counted. So a sum over providers is exact, and a provider's own row
@@ -28,7 +35,9 @@ class Rollup(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
+    span = models.SmallIntegerField(choices=Span.choices)
     hour = models.DateTimeField()
+    """The first one of the span."""
     channel = models.CharField(max_length=10, choices=CHANNELS)
     provider = models.TextField(db_default="")
     template_id = models.UUIDField(null=True)
@@ -48,7 +57,7 @@ class Rollup(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["workspace", "hour", "channel", "provider", "template_id", "campaign_id", "test"],
+                fields=["workspace", "span", "hour", "channel", "provider", "template_id", "campaign_id", "test"],
                 name="rollup_once",
                 nulls_distinct=False,
             )
@@ -68,7 +77,9 @@ class Timing(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
+    span = models.SmallIntegerField(choices=Span.choices)
     hour = models.DateTimeField()
+    """The first one of the span."""
     channel = models.CharField(max_length=10, choices=CHANNELS)
     test = models.BooleanField(db_default=False)
     measure = models.CharField(max_length=8, choices=Measure.choices)
@@ -81,7 +92,7 @@ class Timing(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["workspace", "hour", "channel", "test", "measure", "bucket"], name="timing_once"
+                fields=["workspace", "span", "hour", "channel", "test", "measure", "bucket"], name="timing_once"
             )
         ]
 

@@ -1,4 +1,4 @@
-"""Counts the log of events into rows by the hour.
+"""Counts the log of events into rows by the hour and by the day.
 
 Events carry the transaction that wrote them. A run takes those of all transactions that have ended since the run
 before, and remembers which were still open: those are taken once they have ended. So nothing that commits late is
@@ -12,8 +12,8 @@ from typing import Final
 
 from django.db import connection, transaction
 
-from analytics.deltas import BUCKET, COUNTED, KEYS, MEASURE, PLACED, TIMED
-from messaging.dispatch.tally import COUNTERS
+from analytics.deltas import BUCKET, COUNTED, KEYS, MEASURE, PLACED, TIMED, of_day
+from analytics.models import Span
 
 PROGRESS: Final = 1
 """The key of the one row of Progress."""
@@ -39,18 +39,29 @@ WITH news AS MATERIALIZED (
      WHERE xact = ANY(%(ended)s::text[]::xid8[]) AND tally <> 0
 ), placed AS MATERIALIZED ({PLACED.format(events="news")}), known AS MATERIALIZED (
     SELECT * FROM placed WHERE EXISTS (SELECT 1 FROM messaging_workspace w WHERE w.id = workspace_id)
+), hours AS MATERIALIZED (
+    SELECT {", ".join(KEYS)}, {", ".join(f"{count} AS {name}" for name, count in COUNTED.items())}
+      FROM known GROUP BY {", ".join(KEYS)}
 ), counted AS (
-    INSERT INTO analytics_rollup AS r (id, {", ".join((*KEYS, *COUNTERS))})
-    SELECT gen_random_uuid(), {", ".join(KEYS)}, {COUNTED} FROM known GROUP BY {", ".join(KEYS)}
-        ON CONFLICT ({", ".join(KEYS)}) DO UPDATE
-       SET {", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in COUNTERS)}
+    INSERT INTO analytics_rollup AS r (id, span, {", ".join((*KEYS, *COUNTED))})
+    SELECT gen_random_uuid(), {Span.HOUR}, {", ".join((*KEYS, *COUNTED))} FROM hours
+     UNION ALL
+    SELECT gen_random_uuid(), {Span.DAY}, {", ".join(map(of_day, KEYS))},
+           {", ".join(f"sum({name})" for name in COUNTED)}
+      FROM hours GROUP BY {", ".join(map(of_day, KEYS))}
+        ON CONFLICT (span, {", ".join(KEYS)}) DO UPDATE
+       SET {", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in COUNTED)}
+), steps AS MATERIALIZED (
+    SELECT workspace_id, hour, channel, test, {MEASURE} AS measure, {BUCKET} AS bucket, count(*) AS count,
+           sum(took::float8) AS seconds, max(took) AS longest
+      FROM known WHERE took IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6
 ), timed AS (
-    INSERT INTO analytics_timing AS t (id, {", ".join(TIMED)}, count, seconds, longest)
-    SELECT gen_random_uuid(), workspace_id, hour, channel, test, {MEASURE}, {BUCKET}, count(*), sum(took::float8),
-           max(took)
-      FROM known WHERE took IS NOT NULL
-     GROUP BY workspace_id, hour, channel, test, {MEASURE}, {BUCKET}
-        ON CONFLICT ({", ".join(TIMED)}) DO UPDATE
+    INSERT INTO analytics_timing AS t (id, span, {", ".join(TIMED)}, count, seconds, longest)
+    SELECT gen_random_uuid(), {Span.HOUR}, {", ".join(TIMED)}, count, seconds, longest FROM steps
+     UNION ALL
+    SELECT gen_random_uuid(), {Span.DAY}, {", ".join(map(of_day, TIMED))}, sum(count), sum(seconds), max(longest)
+      FROM steps GROUP BY {", ".join(map(of_day, TIMED))}
+        ON CONFLICT (span, {", ".join(TIMED)}) DO UPDATE
        SET count = t.count + EXCLUDED.count, seconds = t.seconds + EXCLUDED.seconds,
            longest = GREATEST(t.longest, EXCLUDED.longest)
 )

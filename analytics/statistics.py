@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from analytics import counting
 from analytics.counting import Counts, Scope
-from analytics.windows import Timeframe, Trend, Window, trend, window_of
+from analytics.windows import Timeframe, Trend, Window, day_of, trend, window_of
 from channels_app.types import Channel
 
 Grain = Literal["hour", "day"]
@@ -119,7 +119,7 @@ def series(scope: Scope, *, window: Window, by: Grain) -> list[Point]:
     """The counts of each hour or day (UTC) of a window, in order, those without a message too."""
     found = counting.count(scope, by=(by,), window=window)
     step = timedelta(days=1) if by == "day" else timedelta(hours=1)
-    at = window.since.replace(hour=0) if by == "day" else window.since
+    at = day_of(window.since) if by == "day" else window.since
     points = []
     while at < window.until:
         points.append(Point(at=at, counts=found.rows.get((at,), Counts())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -64,6 +64,11 @@ def window_of(timeframe: Timeframe, *, now: datetime | None = None) -> Window:
 def hour_of(at: datetime) -> datetime:
     """The beginning of the hour of a moment."""
     return at.replace(minute=0, second=0, microsecond=0)
+
+
+def day_of(at: datetime) -> datetime:
+    """The beginning of the day (UTC) of a moment."""
+    return hour_of(at.astimezone(UTC)).replace(hour=0)
 
 
 def trend(now: float | None, before: float | None) -> Trend:

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                         default=messaging.models.keys.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                ("span", models.SmallIntegerField(choices=[(1, "Hour"), (24, "Day")])),
                 ("hour", models.DateTimeField()),
                 (
                     "channel",
@@ -92,7 +93,16 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("workspace", "hour", "channel", "provider", "template_id", "campaign_id", "test"),
+                        fields=(
+                            "workspace",
+                            "span",
+                            "hour",
+                            "channel",
+                            "provider",
+                            "template_id",
+                            "campaign_id",
+                            "test",
+                        ),
                         name="rollup_once",
                         nulls_distinct=False,
                     )
@@ -108,6 +118,7 @@ class Migration(migrations.Migration):
                         default=messaging.models.keys.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                ("span", models.SmallIntegerField(choices=[(1, "Hour"), (24, "Day")])),
                 ("hour", models.DateTimeField()),
                 (
                     "channel",
@@ -149,7 +160,7 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("workspace", "hour", "channel", "test", "measure", "bucket"), name="timing_once"
+                        fields=("workspace", "span", "hour", "channel", "test", "measure", "bucket"), name="timing_once"
                     )
                 ],
             },

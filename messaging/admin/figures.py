@@ -18,10 +18,22 @@ from messaging.admin.base import ReadOnlyAdmin
 @admin.register(Rollup)
 class RollupAdmin(ReadOnlyAdmin):
     list_display = (
-        *("hour", "workspace", "channel", "provider", "total", "sent", "delivered", "opened", "clicked", "bounced"),
+        *(
+            "hour",
+            "span",
+            "workspace",
+            "channel",
+            "provider",
+            "total",
+            "sent",
+            "delivered",
+            "opened",
+            "clicked",
+            "bounced",
+        ),
         *("failed", "unsubscribed", "complained", "cancelled", "test"),
     )
-    list_filter = ("channel", "test")
+    list_filter = ("span", "channel", "test")
     list_select_related = ("workspace",)
     sortable_by = ()
     ordering = ("-hour", "workspace_id", "channel", "provider")
@@ -40,8 +52,8 @@ class RollupAdmin(ReadOnlyAdmin):
 
 @admin.register(Timing)
 class TimingAdmin(ReadOnlyAdmin):
-    list_display = ("hour", "workspace", "channel", "measure", "lasting", "count", "longest", "test")
-    list_filter = ("channel", "measure", "test")
+    list_display = ("hour", "span", "workspace", "channel", "measure", "lasting", "count", "longest", "test")
+    list_filter = ("span", "channel", "measure", "test")
     list_select_related = ("workspace",)
     sortable_by = ()
     ordering = ("-hour", "workspace_id", "channel", "measure", "bucket")

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from analytics import counting, rollups
 from analytics.counting import Counts
-from analytics.models import Progress, Rollup
+from analytics.models import Progress, Rollup, Span
 from messaging.dispatch import transitions
 from messaging.dispatch.transitions import Move
 from messaging.models import Message, Workspace
@@ -27,9 +27,13 @@ def addresses(number: int, scenarios: tuple[str, ...] = ("ann",)) -> list[str]:
 
 
 def rolled(workspace: Workspace) -> Counts:
-    """What the rollups alone hold."""
-    rows = Rollup.objects.filter(workspace=workspace).values_list(*Counts.__slots__)
-    return sum((Counts(*row) for row in rows), Counts())
+    """What the rollups alone hold, by the hour as by the day."""
+    hours, days = (
+        sum((Counts(*row) for row in rows.values_list(*Counts.__slots__)), Counts())
+        for rows in (Rollup.objects.filter(workspace=workspace, span=span) for span in Span)
+    )
+    assert hours == days
+    return hours
 
 
 @pytest.fixture
