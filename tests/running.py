@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import redis
@@ -34,7 +34,7 @@ from config.stack.spawn import last_line, spawn
 from config.stack.variables import Ports, for_process, variables
 
 T = TypeVar("T")
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds after which something that should happen counts as never happening: a net, not a measure of speed."""
 _STEP = 0.05
 
@@ -150,7 +150,7 @@ class Pair:
         for kind in (Postgres, Valkey):
             port = free_port(taken=frozenset(server.port for server in self._servers))
             log = home.log(kind.name)
-            server = kind(place=where, binaries=programs, ring=self.ring, port=port, log=log, durable=False)
+            server = kind(place=where, binaries=programs, ring=self.ring, port=port, log=log)
             server.prepare()
             self._servers.append(server)
         self.postgres, self.valkey = (
@@ -182,7 +182,8 @@ class Pair:
             self._create(self._template, template="template1")
             env = {**os.environ, "DATABASE_URL": self._url(self._template), "DISPATCH_HOME": str(self.home.root)}
             command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-            subprocess.run(command, cwd=CLONE, env=env, check=True)
+            done = subprocess.run(command, cwd=CLONE, env=env, capture_output=True)
+            assert done.returncode == 0, done.stderr.decode()
         self._create(name, template=self._template)
         with redis.Redis.from_url(self._servers[1].url) as client:
             client.flushall()
@@ -248,6 +249,7 @@ class Stack:
         self.port = free_port()
         ports = Ports(api=self.port, flower=0, postgres=0, valkey=0)
         user = {"PATH": os.environ.get("PATH", os.defpath), **self._servers, **self._extra}
+        self.home.static.mkdir()
         self.env = {
             **variables(self.home, keyring(self.home), ports, user=user),
             orphans.VARIABLE: self._token,
@@ -289,7 +291,8 @@ class Stack:
     def run(self, *arguments: str) -> str:
         """Run a management command to its end and give its output."""
         command = [sys.executable, "manage.py", *arguments]
-        result = subprocess.run(command, cwd=CLONE, env=self.env, capture_output=True, check=True)
+        result = subprocess.run(command, cwd=CLONE, env=self.env, capture_output=True)
+        assert result.returncode == 0, result.stderr.decode()
         return result.stdout.decode()
 
     def tail(self, name: str, *, lines: int = 15) -> str:
@@ -311,32 +314,15 @@ class Stack:
 class Helper:
     """A program of the tests in a process of its own, whose first line says that it is ready."""
 
-    def __init__(self, module: str, *arguments: str, env: dict[str, Any] | None = None) -> None:
+    def __init__(self, module: str, *arguments: str) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
-        self._env = {"PATH": os.environ.get("PATH", os.defpath), **(env or {})}
 
     def __enter__(self) -> Helper:
-        self.process = subprocess.Popen(
-            self._command, cwd=CLONE, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.greeting = self.line()
+        self.process = subprocess.Popen(self._command, cwd=CLONE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.greeting = self.process.stdout.readline().strip()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
         self.process.kill()
-        self.process.wait()
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, f"{self._command[2]} ended"
-        return line.strip()
-
-    def ask(self, line: str) -> str:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.line()
+        self.process.communicate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import redis
 from celery.signals import task_postrun, task_prerun, worker_ready
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
@@ -19,7 +18,7 @@ def beat_pulse(process: str) -> None:
     with contextlib.suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f"pulse-{process}").touch()
-    with contextlib.suppress(redis.RedisError):
+    with contextlib.suppress(queue.Unreachable):
         queue.record_pulse(process)
 
 

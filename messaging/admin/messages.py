@@ -61,7 +61,7 @@ class MessageAdmin(ReadOnlyAdmin):
     change_form_template = "messaging/message.html"
     inlines = (EventInline,)
     list_display = (
-        "id",
+        "created",
         "status",
         "channel",
         "priority",
@@ -71,9 +71,8 @@ class MessageAdmin(ReadOnlyAdmin):
         "of_batch",
         "attempts",
         "error_code",
-        "created",
     )
-    list_display_links = ("id",)
+    list_display_links = ("created",)
     list_filter = ("status", "channel", "priority", "test", CreatedFilter)
     list_select_related = ("workspace",)
     ordering = ("-id",)
@@ -160,7 +159,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what happens next")
     def next(self, message: Message) -> str:
-        return str(explain(message)["next"])
+        told = explain(message)
+        return " ".join(filter(None, (told["next"], told["hint"])))
 
     @admin.display(description="held by")
     def held_by(self, message: Message) -> SafeString | str:

@@ -34,6 +34,8 @@ class Standing:
 
     why: str
     next: str
+    hint: str = ""
+    """Where an operator would look; the other two are for everybody and name no worker."""
 
 
 def explain(message: Message) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def account(
         "since": _since(message, status),
         "why": standing.why,
         "next": standing.next,
+        "hint": standing.hint or None,
         "channel": message.channel,
         "lane": Lane(Channel(message.channel), Priority(message.priority)).name,
         "attempts": message.attempts,
@@ -169,11 +172,12 @@ def _scheduled(message: Message, now: datetime) -> Standing:
     if due is not None and due > now:
         return Standing(
             why=f"It waits for its time, {_at(due)}.",
-            next="The sweep queues it then, and a worker of its lane takes it. Until then it can be cancelled.",
+            next="It is queued then, and a worker of its lane takes it. Until then it can be cancelled.",
         )
     return Standing(
         why=f"Its time, {_at(due)}, has come.",
-        next="The sweep queues it within about a second. If it does not, beat or the worker `inside` is not running.",
+        next="It is queued within about a second.",
+        hint="Sweeps queue it. If it stays SCHEDULED, beat or the worker `inside` is not running.",
     )
 
 
@@ -183,7 +187,7 @@ def _queued(message: Message, now: datetime, *, refunded: bool) -> Standing:
     if message.expires_at is not None and message.expires_at <= now:
         return Standing(
             why=f"It expired at {_at(message.expires_at)} before it was sent.",
-            next="The sweep ends it as FAILED with the code `expired` within about a second.",
+            next="It ends as FAILED with the code `expired` within about a second.",
         )
     if due is not None and due > now:
         return Standing(
@@ -192,8 +196,8 @@ def _queued(message: Message, now: datetime, *, refunded: bool) -> Standing:
         )
     return Standing(
         why=f"It is due and waits for a worker of the lane {lane}.",
-        next="The next free worker claims the oldest rows of the lane, each workspace its share. "
-        "If the lane does not move, look at its depth with `./dispatch manage lanes`.",
+        next="The next free worker claims the oldest messages of the lane, each workspace its share.",
+        hint="If the lane does not move, look at its depth with `./dispatch manage lanes`, and at its worker's log.",
     )
 
 
@@ -220,14 +224,19 @@ def _sending(message: Message, holder: Holder | None, now: datetime) -> Standing
     place = "its hand-over to the provider has begun" if holder.handed_over else "it is not handed over yet"
     if holder.live:
         return Standing(
-            why=f"The worker {holder.worker} holds it for attempt {message.attempts}; {place}.",
+            why=f"A worker holds it for attempt {message.attempts}; {place}.",
             next=f"The worker records the outcome. Should it die, its lease ends at {_at(holder.expires_at)}.",
+            hint=f"The worker is {holder.worker}.",
         )
     if holder.handed_over:
-        follow = "The sweep ends the claim within about a second and judges the message by its adapter's policy."
+        follow = "Within about a second the claim is ended and the message judged by its provider's policy."
     else:
-        follow = "The sweep ends the claim within about a second and queues the message with its attempt given back."
-    return Standing(why=f"The worker {holder.worker} let its lease end at {_at(holder.expires_at)}.", next=follow)
+        follow = "Within about a second the claim is ended and the message queued with its attempt given back."
+    return Standing(
+        why=f"The worker that held it let its lease end at {_at(holder.expires_at)}.",
+        next=follow,
+        hint=f"The worker was {holder.worker}. Sweeps end claims; they run by beat in the worker `inside`.",
+    )
 
 
 def _sent(message: Message, reports_delivery: bool | None) -> Standing:

@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 DELIVER = "workers.deliver"
 """The task that a bell publishes; its one argument is the lane's name."""
 
+Unreachable = redis.RedisError
+"""Valkey does not answer, or not in time."""
+
 _HANGS_FOR = 3
 """Seconds after which a bell that nobody answered may be hung again."""
 _PATIENCE = 0.25
@@ -94,7 +97,11 @@ class Ringer:
                     self._awake.wait()
                 lanes, self._wanted = list(self._wanted), {}
             for lane in lanes:
-                self._hang(lane)
+                try:
+                    self._hang(lane)
+                except Exception:
+                    # This thread rings for the whole process: whatever happens, it goes on.
+                    log.exception("bell_not_hung", lane=lane.name)
 
     def _hang(self, lane: Lane) -> None:
         if time.monotonic() < self._rests_until:
@@ -116,9 +123,15 @@ def _ringer(process: int) -> Ringer:
     return Ringer()
 
 
+_one_ringer = threading.Lock()
+
+
 def ring(*lanes: Lane) -> None:
     """Let the workers of these lanes know that rows wait; returns at once and never raises."""
-    _ringer(os.getpid()).ring(lanes)
+    # A cache alone lets two threads make one each.
+    with _one_ringer:
+        ringer = _ringer(os.getpid())
+    ringer.ring(lanes)
 
 
 def lift(lane: Lane) -> None:
@@ -138,7 +151,7 @@ def pulses() -> dict[str, float]:
     """Seconds since each worker process last took a task; those silent for five minutes are left out.
 
     Raises:
-        redis.RedisError: Valkey does not answer.
+        Unreachable: Valkey does not answer.
     """
     keys = [str(key) for key in valkey().scan_iter("pulse:*")]
     values = cast("list[str | None]", valkey().mget(keys)) if keys else []
@@ -154,6 +167,6 @@ def ping() -> None:
     """Ask whether Valkey answers.
 
     Raises:
-        redis.RedisError: it does not.
+        Unreachable: it does not.
     """
     valkey().ping()

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+import structlog
+from django.db import OperationalError, connection, transaction
 
 from channels_app.types import Receipt, ReceiptKind
 from messaging.dispatch import storable, transitions
@@ -15,6 +16,8 @@ from messaging.dispatch.transitions import Move
 from messaging.models import ReceiptRecord
 from messaging.models.keys import uuid7
 from messaging.state import MOVES, Cause, Status
+
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 KEPT_FOR = timedelta(days=1)
@@ -67,8 +70,30 @@ def apply_due(*, limit: int = BATCH) -> int:
             .order_by("due_at", "id")[:limit]
         )
         if due:
-            _apply(due)
+            try:
+                with transaction.atomic():
+                    _apply(due)
+            except OperationalError:
+                raise
+            except Exception:
+                log.exception("receipts_not_applied", count=len(due))
+                _apply_singly([record.id for record in due])
         return len(due)
+
+
+def _apply_singly(ids: Sequence[UUID]) -> None:
+    """Apply reports one by one, so that one that cannot be applied holds up nobody but itself."""
+    for record in ReceiptRecord.objects.filter(pk__in=ids).order_by("due_at", "id"):
+        try:
+            with transaction.atomic():
+                _apply([record])
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("receipt_not_applied", receipt=str(record.id), kind=record.kind)
+            record.refresh_from_db()
+            _postpone(record)
+            _save([record])
 
 
 def _apply(records: list[ReceiptRecord]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from channels_app.types import Channel
 from messaging.dispatch import storable, tally
-from messaging.models.keys import uuid7
+from messaging.models.keys import key_time, lowest_key, uuid7
 from messaging.people import refusals
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
 
@@ -309,12 +309,11 @@ def _stamps() -> str:
 
 
 _ADVANCE = f"""
-WITH v AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb) AS v(
+WITH held AS (%(held)s), v AS MATERIALIZED (
+    SELECT *, (SELECT id FROM held) AS claim, 'SENDING' AS source FROM jsonb_to_recordset(%(moves)s::jsonb) AS v(
         id uuid, event uuid, "to" text, type text, due float8, refund int, throttled int, provider text,
         provider_message_id text, code text, error text, detail jsonb)
-), s AS MATERIALIZED (SELECT clock_timestamp() AS at), held AS (%(held)s),
-moved AS (
+), s AS MATERIALIZED (SELECT clock_timestamp() AS at), moved AS (
     UPDATE messaging_message m
        SET status = COALESCE(v."to", m.status),
            claim_id = CASE WHEN v."to" IS NULL AND v.due IS NULL THEN m.claim_id END,
@@ -331,7 +330,7 @@ moved AS (
                                 ELSE m.complained_at END,
            {_stamps()}
       FROM v, s
-     WHERE m.id = v.id AND m.id BETWEEN %(low)s AND %(high)s AND %(guard)s
+     WHERE m.id = v.id AND m.id >= %(low)s AND m.id < %(high)s AND %(guard)s
  RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, m.provider,
            v.code, v.error, v.detail, {tally.of_move()} AS tally, {tally.took()} AS took
 ), events AS (
@@ -349,7 +348,9 @@ _HELD = """
      WHERE id = %(claim)s AND expires_at > clock_timestamp() RETURNING id
 """
 _MAY = f'(v."to" IS NULL OR {_legal(MOVES)})'
-_UNDER_CLAIM = f"m.claim_id = (SELECT id FROM held) AND m.status = 'SENDING' AND {_MAY}"
+# Written as conditions of the join, so that the planner cannot take the few rows that meet them for a good place to
+# begin: it would compare each of them with each move, where a probe of the primary key for each move is enough.
+_UNDER_CLAIM = f"m.claim_id = v.claim AND m.status = v.source AND {_MAY}"
 _FREELY = f"m.claim_id IS NULL AND {_MAY}"
 
 _FLUSH = _ADVANCE.replace("%(held)s", _HELD).replace("%(guard)s", _UNDER_CLAIM)
@@ -377,11 +378,18 @@ def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
         }
         for move in moves
     ]
-    bounds = {"low": moves[0].id, "high": moves[-1].id}
+    # Whole months tell which partitions to leave out, and invite no walk from key to key as closer bounds would.
+    bounds = {"low": _month(moves[0].id), "high": _month(moves[-1].id, ahead=1)}
     with connection.cursor() as cursor:
         cursor.execute(sql, {"moves": storable.json(rows), **bounds, **params})
         found = cursor.fetchall()
     return {row[0] for row in found if row[0] is not None} if found else None
+
+
+def _month(key: UUID, *, ahead: int = 0) -> UUID:
+    """The lowest key of the month in which a key was made, or of one ahead."""
+    at = datetime.fromtimestamp(key_time(key), UTC)
+    return lowest_key(datetime(at.year + (at.month - 1 + ahead) // 12, (at.month - 1 + ahead) % 12 + 1, 1, tzinfo=UTC))
 
 
 def flush_many(moves: Sequence[Move], *, claim_id: UUID, mark: int) -> set[UUID] | None:

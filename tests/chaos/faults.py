@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
+from config.stack.processes import WORKERS
 from tests.client import Client
 from tests.ledger import Ledger, Mail, sink
-from tests.running import Pair, Stack, eventually
+from tests.running import PATIENCE, Pair, Stack, eventually
 
 GROUP = 100
 MARKED = 2 * GROUP
@@ -22,8 +26,11 @@ STRIKE_AT = 0.3
 WINDOW = (0.2, 0.8)
 """The part of all letters at which a fault begins, and where it must have begun to count."""
 LEASE = 6.0
+GRACE = next(worker.grace for worker in WORKERS if worker.name == "email")
 AWAY = 5.0
 """Seconds for which a server stays away."""
+RESUME = 15.0
+"""Seconds within which sending goes on by itself."""
 MEANWHILE = 50
 """Messages that are accepted while the fault lasts."""
 
@@ -50,6 +57,20 @@ class Report:
         return WINDOW[0] <= self.struck_at <= WINDOW[1]
 
 
+def flaws(report: Report) -> list[str]:
+    """Everything about a report that must not be."""
+    found = list(report.violations)
+    if not report.valid:
+        found.append("void: it did not strike in the window")
+    if report.lost:
+        found.append(f"{report.lost} lost")
+    if report.repeated > report.limit:
+        found.append(f"{report.repeated} repeated, {report.limit} allowed")
+    if report.resumed > RESUME:
+        found.append(f"went on after {report.resumed:.1f} s only")
+    return found
+
+
 @dataclass(kw_only=True)
 class Trial:
     """A stack under load."""
@@ -66,7 +87,7 @@ class Blow:
     """When work could go on again, and how to tell a letter of the time after it."""
 
     since: float
-    is_new: Callable[[dict[str, object]], bool]
+    is_new: Callable[[dict[str, Any]], bool]
     limit: int
     judge: Callable[[], list[str]] = list
 
@@ -78,6 +99,31 @@ def worker_kill(trial: Trial) -> Blow:
     since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
     worker.start()
     return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=MARKED * CONNECTIONS)
+
+
+def child_kill(trial: Trial) -> Blow:
+    """Kill one child of the process that sends; its parent replaces it."""
+    worker = trial.stack.parts["email"]
+    (victim, *_) = sorted(worker.pids() - {worker.pid})
+    os.kill(victim, signal.SIGKILL)
+    since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
+    return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=MARKED)
+
+
+def worker_term(trial: Trial) -> Blow:
+    """Ask the process that sends to stop, and start it again when it has: what it had begun, it finishes."""
+    worker = trial.stack.parts["email"]
+    asked = time.time()
+    worker.ask_to_stop()
+    code = worker.wait(PATIENCE)
+    took = time.time() - asked
+    since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
+    claims = trial.ledger.number("SELECT count(*) FROM messaging_claim")
+    worker.start()
+    flaws = [f"it ended with exit code {code}"] if code else []
+    flaws += [f"it took {took:.0f} s to stop"] if took > GRACE else []
+    flaws += [f"it left {claims} claims"] if claims else []
+    return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=0, judge=lambda: flaws)
 
 
 def worker_stop(trial: Trial) -> Blow:
@@ -105,7 +151,15 @@ def worker_stop(trial: Trial) -> Blow:
         )
         return [f"{count} letters left after the end of their lease"] if count > CONNECTIONS else []
 
-    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS, judge=late)
+    in_hand = CONNECTIONS
+
+    def is_new(letter: dict[str, Any]) -> bool:
+        # The letters that were in hand leave first, and tell nothing of the work to come.
+        nonlocal in_hand
+        in_hand -= letter["time"] > since
+        return in_hand < 0
+
+    return Blow(since=since, is_new=is_new, limit=MARKED * CONNECTIONS, judge=late)
 
 
 def broker_kill(trial: Trial) -> Blow:
@@ -129,16 +183,33 @@ def broker_flush(trial: Trial) -> Blow:
 
 
 def database_kill(trial: Trial) -> Blow:
-    """Kill the database with all its processes, and start it again after some seconds."""
+    """Kill the database with all its processes, ask for accepts meanwhile, and start it again after some seconds."""
     trial.pair.postgres.kill()
-    time.sleep(AWAY)
+    began = time.time()
+    answers = []
+    while time.time() < began + AWAY:
+        answers.append(trial.client.ask_for("meanwhile@example.com"))
     trial.pair.start_database()
     since = time.time()
-    return Blow(since=since, is_new=lambda letter: letter["time"] > since, limit=MARKED * CONNECTIONS)
+    eventually(lambda: trial.client.ask_for("afterwards@example.com").status == 202, "accepts succeed again")
+    trial.client.accepted += 1
+    wrong = [
+        f"without a database an accept was answered {answer.status}, Retry-After {answer.headers.get('Retry-After')}"
+        for answer in answers
+        if answer.status != 503 or not answer.headers.get("Retry-After")
+    ]
+    return Blow(
+        since=since,
+        is_new=lambda letter: letter["time"] > since,
+        limit=MARKED * CONNECTIONS,
+        judge=lambda: wrong,
+    )
 
 
 FAULTS: dict[str, Callable[[Trial], Blow]] = {
     "worker-kill": worker_kill,
+    "child-kill": child_kill,
+    "worker-term": worker_term,
     "worker-stop": worker_stop,
     "broker-kill": broker_kill,
     "broker-flush": broker_flush,
@@ -153,9 +224,9 @@ def run(fault: str, pair: Pair, folder: Path, *, messages: int, name: str) -> Re
     with (
         sink(folder) as mail,
         Stack(env, EMAIL_URL=mail.url) as stack,
-        Client(stack) as client,
     ):
-        stack.start("email", "inside", "beat")
+        stack.start("api", "email", "inside", "beat")
+        client = Client(stack)
         trial = Trial(pair=pair, stack=stack, mail=mail, ledger=Ledger(env["DATABASE_URL"]), client=client)
         keys: list[str] = []
         for start in range(0, messages, 10_000):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import django_filters
-from django.forms import Form
+from django import forms
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, QueryDict
 
 from channels_app.types import Channel
@@ -21,8 +23,26 @@ from messaging.state import Status
 _CODES = {"invalid_choice": "invalid_choice", "max_value": "out_of_range", "min_value": "out_of_range"}
 
 
-class WordsFilter(django_filters.BaseInFilter, django_filters.ChoiceFilter):  # type: ignore[misc]  # no stubs
-    """One word or several, with commas between."""
+class WordsField(forms.CharField):
+    """One word of a list or several, with commas between."""
+
+    def __init__(self, *, words: type[StrEnum], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._words = words
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return frozenset(self._words(word) for word in text.split(",")) if text else frozenset()
+        except ValueError:
+            known = ", ".join(self._words)
+            raise ValidationError(f"Each word is one of {known}.", code="invalid_choice") from None
+
+
+class WordsFilter(django_filters.Filter):  # type: ignore[misc]  # no stubs
+    """A filter by words."""
+
+    field_class = WordsField
 
 
 class PageFilters(django_filters.FilterSet):  # type: ignore[misc]  # no stubs
@@ -35,8 +55,8 @@ class PageFilters(django_filters.FilterSet):  # type: ignore[misc]  # no stubs
 class MessageFilters(PageFilters):
     """The filters of the list of messages."""
 
-    status = WordsFilter(choices=[(status.value, status.value) for status in Status])
-    channel = WordsFilter(choices=[(channel.value, channel.value) for channel in Channel])
+    status = WordsFilter(words=Status)
+    channel = WordsFilter(words=Channel)
     to = django_filters.CharFilter(max_length=2048)
     contact = django_filters.CharFilter(max_length=255)
     template = django_filters.CharFilter(max_length=100)
@@ -69,7 +89,11 @@ class Listing:
         self.values = _cleaned(request.GET, filters)
         self.limit = int(self.values["limit"] or cursors.LIMIT)
         self.ascending = self.values.get("ordering") == "created_at"
-        narrowing = sorted((name, str(value)) for name, value in self.values.items() if name not in {"cursor", "limit"})
+        narrowing = sorted(
+            (name, str(sorted(value) if isinstance(value, frozenset) else value))
+            for name, value in self.values.items()
+            if name not in {"cursor", "limit"}
+        )
         self.query = f"{request.path.rstrip('/')} {workspace_id} {narrowing!r}"
         text = self.values["cursor"]
         self.cursor: Cursor | None = cursors.read(text, query=self.query) if text else None
@@ -78,8 +102,8 @@ class Listing:
 def message_filter(values: Mapping[str, Any]) -> MessageFilter:
     """The cleaned parameters in the domain's words."""
     return MessageFilter(
-        statuses=frozenset(Status(word) for word in values["status"] or ()),
-        channels=frozenset(Channel(word) for word in values["channel"] or ()),
+        statuses=values["status"],
+        channels=values["channel"],
         to=values["to"] or None,
         contact=values["contact"] or None,
         template=values["template"] or None,
@@ -105,7 +129,7 @@ def _cleaned(given: QueryDict, filters: type[PageFilters]) -> dict[str, Any]:
         for name in given
         if name in known and len(given.getlist(name)) > 1
     ]
-    form: Form = filters(given, queryset=Message.objects.none()).form
+    form: forms.Form = filters(given, queryset=Message.objects.none()).form
     if not form.is_valid():
         for name, found in form.errors.as_data().items():
             code = _CODES.get(found[0].code or "", "invalid_value")

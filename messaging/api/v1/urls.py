@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse
-from django.urls import URLPattern, path, register_converter
+from django.urls import URLPattern, path, re_path, register_converter
 from rest_framework.request import Request
 
 from messaging.api.common.converters import Key
@@ -56,7 +56,5 @@ urlpatterns = [
     *both("v1/workspaces/<key:workspace_id>", tenancy.WorkspaceDetail.as_view(), "workspace"),
     *both("token", tokens.TokenIssue.as_view(), "token"),
     *both("token/refresh", tokens.TokenRefresh.as_view(), "token-refresh"),
-    path("v1", Nothing.as_view()),
-    path("v1/<path:rest>", Nothing.as_view()),
-    path("token/<path:rest>", Nothing.as_view()),
+    re_path(r"^(?:v1|token)(?:/[\s\S]*)?\Z", Nothing.as_view()),
 ]

@@ -24,6 +24,8 @@ class Command(BaseCommand):
         screen.print(f"{told['id']}  {terminal.coloured(told['status'])} since {told['since']:%Y-%m-%d %H:%M:%S} UTC")
         screen.print(f"why      {escape(told['why'])}")
         screen.print(f"next     {escape(told['next'])}")
+        if told["hint"]:
+            screen.print(f"hint     {escape(told['hint'])}")
         screen.print(f"lane     {told['lane']}, attempt {told['attempts']} of {told['max_attempts']}")
         if told["next_attempt_at"]:
             screen.print(f"due      {told['next_attempt_at']:%Y-%m-%d %H:%M:%S} UTC")

@@ -148,7 +148,8 @@ def test_the_page_of_a_message_tells_its_story(operator: Client) -> None:
     assert "&lt;p&gt;Dear Ann&lt;/p&gt;" in text
     assert "bill.pdf (application/pdf, 5 bytes)" in text
     assert reverse("admin:messaging_claim_change", args=[claim.pk]) in text
-    assert "email@here holds it for attempt 1" in text
+    assert "A worker holds it for attempt 1" in text
+    assert "The worker is email@here." in text
     assert "t-1" in text
     inline = answer.context["inline_admin_formsets"][0]
     assert [form.instance.type for form in inline.formset.forms] == ["queued", "sending"]

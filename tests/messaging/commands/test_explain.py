@@ -55,7 +55,7 @@ def test_every_status_is_explained_and_says_what_a_person_may_do(status: Status)
 
 def test_a_scheduled_message_waits_for_its_time() -> None:
     assert "waits for its time, 2030-01-01 00:00:09 UTC" in told(row(Status.SCHEDULED, next_attempt_at=SOON))[0]
-    assert "beat" in told(row(Status.SCHEDULED, next_attempt_at=AGO))[1]
+    assert "queued within" in told(row(Status.SCHEDULED, next_attempt_at=AGO))[1]
 
 
 def test_a_queued_message_is_due_or_waits_to_be() -> None:
@@ -79,14 +79,21 @@ def test_an_expired_message_is_about_to_fail() -> None:
 def test_a_held_message_names_its_worker_and_how_far_it_came() -> None:
     held = row(Status.SENDING, claim_id=uuid7(), attempts=2)
     begun = claim_of(held, expires_at=SOON, handed_over=1)
-    assert told(held, claim=begun)[0] == (
-        "The worker email@here holds it for attempt 2; its hand-over to the provider has begun."
-    )
+    assert told(held, claim=begun)[0] == ("A worker holds it for attempt 2; its hand-over to the provider has begun.")
     before = claim_of(held, expires_at=SOON, handed_over=0)
     assert "not handed over yet" in told(held, claim=before)[0]
     assert "policy" in told(held, claim=claim_of(held, expires_at=AGO, handed_over=1))[1]
     assert "attempt given back" in told(held, claim=claim_of(held, expires_at=AGO, handed_over=0))[1]
     assert "just being ended" in told(held)[0]
+
+
+def test_what_everybody_may_read_names_no_worker() -> None:
+    held = row(Status.SENDING, claim_id=uuid7(), attempts=1)
+    for expires_at in (SOON, AGO):
+        claim = claim_of(held, expires_at=expires_at, handed_over=1)
+        found = account(held, events=[], claim=claim, reports_delivery=None, now=NOW)
+        assert "email@here" not in found["why"] + found["next"]
+        assert "email@here" in found["hint"]
 
 
 def test_an_unknown_outcome_names_its_deadline() -> None:

@@ -18,6 +18,20 @@ from messaging.state import Cause, Priority, Status
 
 _STAMPS = tuple(status.stamp for status in Status if status.stamp is not None)
 
+_TOLD = (
+    "id",
+    "status",
+    "why",
+    "next",
+    "channel",
+    "lane",
+    "attempts",
+    "max_attempts",
+    "provider",
+    "can_cancel",
+    "can_retry",
+)
+
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -165,24 +179,24 @@ class DryRun(Struct, kw_only=True, frozen=True):
     explain: Explanation
 
 
-class Waiting(Struct, kw_only=True, frozen=True):
-    """What a message waits for, and until when where that is known."""
-
-    reason: str
-    until: Moment | None
-
-
 class Account(Struct, kw_only=True, frozen=True):
-    """Why a message stands where it stands."""
+    """Why a message stands where it stands, and what happens next."""
 
     id: UUID
     status: Status
-    summary: str
-    waiting: Waiting | None
+    since: Moment
+    why: str
+    next: str
+    channel: Channel
+    lane: str
     attempts: int
     max_attempts: int
+    next_attempt_at: Moment | None
+    expires_at: Moment | None
     provider: str | None
     error: Reason | None
+    can_cancel: bool
+    can_retry: bool
     events: list[Event]
 
 
@@ -279,16 +293,9 @@ def dry_run(found: dict[str, Any]) -> DryRun:
     return DryRun(explain=Explanation(**{**found, **texts, **moments, "error": error}))
 
 
-def account(row: models.Message, events: Sequence[models.MessageEvent], summary: str, waits: str | None) -> Account:
-    """Why a message stands where it stands, as it is shown."""
-    return Account(
-        id=row.id,
-        status=Status(row.status),
-        summary=summary,
-        waiting=Waiting(reason=waits, until=stamp(row.next_attempt_at)) if waits else None,
-        attempts=row.attempts,
-        max_attempts=row.max_attempts,
-        provider=row.provider or None,
-        error=reason(row),
-        events=[event(each) for each in events],
-    )
+def account(told: dict[str, Any], events: Sequence[models.MessageEvent]) -> Account:
+    """Why a message stands where it stands, as it is shown; which worker holds it is the operators' business."""
+    known = {name: told[name] for name in _TOLD}
+    moments = {name: stamp(told[name]) for name in ("since", "next_attempt_at", "expires_at")}
+    error = Reason(**told["error"]) if told["error"] else None
+    return Account(**known, **moments, error=error, events=[event(each) for each in events])

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from channels_app.types import Attachment, Channel
 from messaging.api.common import bodies
 from messaging.api.v1.vocabulary import PRIORITY_IN, PriorityWord, UnknownWord
-from messaging.content.screen import Unclean, screen
+from messaging.content.screen import Unclean, one_line, screen
 from messaging.dispatch.intake import Draft, Recipient, Rejected
 from messaging.errors import FieldError, Invalid
 
@@ -241,6 +241,8 @@ def _check_number(items: list[Any]) -> None:
 
 def _attachments(given: Sequence[AttachmentIn]) -> Iterator[Attachment]:
     for index, file in enumerate(given):
+        for name in ("filename", "content_type", "content_id"):
+            one_line(getattr(file, name) or "", pointer=f"/attachments/{index}/{name}")
         try:
             content = base64.b64decode(file.content, validate=True)
         except (binascii.Error, ValueError) as error:

@@ -11,7 +11,6 @@ from messaging import models
 from messaging.api.common import bodies, cursors
 from messaging.api.common.rendering import answer
 from messaging.api.v1 import sending
-from messaging.api.v1.accounts import summary, waits_for
 from messaging.api.v1.envelope import Page, listed, page
 from messaging.api.v1.filters import Listing, MessageFilters, message_filter
 from messaging.api.v1.operations import IDEMPOTENCY_KEY, View, operation
@@ -20,6 +19,7 @@ from messaging.api.v1.serializers import messages as out
 from messaging.api.v1.serializers.sending import Send, SendBatch, read_batch
 from messaging.content import templates
 from messaging.dispatch import control, intake, selectors
+from messaging.dispatch.explain import explain
 from messaging.state import Cause
 
 READ, WRITE = "messages:read", "messages:write"
@@ -109,7 +109,7 @@ class MessageExplanation(View):
         workspace_id = self.caller.workspace_id
         row = selectors.message(workspace_id=workspace_id, message_id=message_id)
         found = selectors.events(workspace_id=workspace_id, message_id=message_id)
-        return answer(out.account(row, found, summary(row), waits_for(row)))
+        return answer(out.account(explain(row), found))
 
 
 class MessageCancel(View):
