@@ -153,7 +153,7 @@ def _examined(draft: Draft, *, workspace_id: UUID, test: bool) -> Wordings:
     except Invalid as error:
         if not errors:
             raise
-        errors += error.errors
+        errors = [*error.errors, *errors]
     if errors:
         raise Invalid(errors[0].detail, errors=errors[:_SHOWN])
     return wordings
