@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +28,26 @@ from messaging.people.consent import checked_category
 def suppressions_of(*, workspace_id: UUID) -> QuerySet[Suppression]:
     """A workspace's suppressions, those that were lifted included."""
     return Suppression.objects.filter(workspace_id=workspace_id).select_related("author", "lifted_by")
+
+
+def matching(
+    *, workspace_id: UUID, channel: Channel | None, address: str | None, reason: Reason | None, active: bool
+) -> QuerySet[Suppression]:
+    """A workspace's suppressions that are in force, or were lifted, narrowed by what is given."""
+    rows = suppressions_of(workspace_id=workspace_id).filter(lifted_at__isnull=active)
+    if channel is not None:
+        rows = rows.filter(channel=channel.value)
+    if address is not None:
+        rows = rows.filter(address__in=_spellings(address, [channel] if channel else list(Channel)))
+    return rows if reason is None else rows.filter(reason=reason)
+
+
+def _spellings(address: str, channels: Sequence[Channel]) -> set[str]:
+    found = {address}
+    for channel in channels:
+        with suppress(InvalidAddress):
+            found.add(normalise(channel, address))
+    return found
 
 
 def get(*, workspace_id: UUID, suppression_id: UUID) -> Suppression:
