@@ -150,7 +150,7 @@ class Pair:
         for kind in (Postgres, Valkey):
             port = free_port(taken=frozenset(server.port for server in self._servers))
             log = home.log(kind.name)
-            server = kind(place=where, binaries=programs, ring=self.ring, port=port, log=log, durable=False)
+            server = kind(place=where, binaries=programs, ring=self.ring, port=port, log=log)
             server.prepare()
             self._servers.append(server)
         self.postgres, self.valkey = (

@@ -151,7 +151,7 @@ def _checked(parts: Parts, channel: Channel, errors: list[FieldError]) -> list[s
         if len(getattr(parts, name)) > longest
     ]
     try:
-        variables = [] if too_long else prepare(parts, channel=channel).variables
+        variables = [] if too_long else prepare(parts, channel=channel, whole=False).variables
     except Invalid as error:
         errors.extend(error.errors)
     errors.extend(too_long)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from channels_app.carriage import CARRIES
+from channels_app.carriage import CARRIES, NEEDS_SUBJECT
 from channels_app.types import Channel
 from messaging.content import screen
 from messaging.content.rendering import Compiled, TemplateRefused, compile, subject_line
@@ -82,13 +82,17 @@ class Prepared:
         )
 
 
-def prepare(parts: Parts, *, channel: Channel) -> Prepared:
+def prepare(parts: Parts, *, channel: Channel, whole: bool = True) -> Prepared:
     """Check what can be known of the parts without a recipient, and compile them for a channel.
+
+    Parts that are not the whole of a message may leave its subject to somebody else.
 
     Raises:
         Invalid: with every place that is wrong.
     """
     errors = list(_errors(parts, channel))
+    if whole and channel in NEEDS_SUBJECT and not parts.subject.strip():
+        errors.insert(0, FieldError("/subject", "required", f"a message by {channel} needs a subject"))
     compiled: dict[str, Compiled] = {}
     for name, html in (("subject", False), ("body", channel is Channel.EMAIL), ("text", False)):
         try:
@@ -103,10 +107,10 @@ def prepare(parts: Parts, *, channel: Channel) -> Prepared:
 
 
 def _errors(parts: Parts, channel: Channel) -> Iterator[FieldError]:
-    if not parts.body and not parts.text:
-        yield FieldError("/body", "required", "a message needs a body or a text")
     if parts.subject and "subject" not in CARRIES[channel]:
         yield FieldError("/subject", "not_carried", f"the channel {channel} does not carry subject")
+    if not parts.body and not parts.text:
+        yield FieldError("/body", "required", "a message needs a body or a text")
     try:
         screen.one_line(parts.subject)
     except screen.Unclean as error:

@@ -52,7 +52,7 @@ class Edition:
         Raises:
             Invalid: they are not accepted any more.
         """
-        return prepare(self.parts, channel=Channel(self.template.channel))
+        return prepare(self.parts, channel=Channel(self.template.channel), whole=False)
 
     def preview(self, context: Mapping[str, Any]) -> Preview:
         """Its parts filled in, with blanks for what is missing.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from channels_app.carriage import NEEDS_SUBJECT
-from channels_app.types import Channel
 from messaging.content import templates
 from messaging.content.parts import Prepared, prepare
 from messaging.content.templates import Edition, Offer
 from messaging.dispatch.draft import Draft
-from messaging.errors import Invalid
 from messaging.models.keys import uuid7
 
 _LANGUAGE = "en"
@@ -50,7 +47,7 @@ class Wordings:
             self._offer = templates.offer(workspace_id=workspace_id, name=draft.template, channel=draft.channel)
             return
         self._by_locale[""] = Wording(
-            prepared=_complete(prepare(draft.parts, channel=draft.channel), draft.channel),
+            prepared=prepare(draft.parts, channel=draft.channel),
             language=draft.language or _LANGUAGE,
             action_type=draft.action_type or _ACTION_TYPE,
         )
@@ -77,16 +74,9 @@ class Wordings:
 
     def _worded(self, edition: Edition) -> Wording:
         draft = self._draft
-        prepared = prepare(draft.parts.over(edition.parts), channel=draft.channel)
         return Wording(
-            prepared=_complete(prepared, draft.channel),
+            prepared=prepare(draft.parts.over(edition.parts), channel=draft.channel),
             language=edition.template.language,
             action_type=draft.action_type or edition.template.action_type,
             edition=edition,
         )
-
-
-def _complete(prepared: Prepared, channel: Channel) -> Prepared:
-    if channel in NEEDS_SUBJECT and not prepared.subject.source.strip():
-        raise Invalid.at("/subject", "required", f"a message by {channel} needs a subject")
-    return prepared

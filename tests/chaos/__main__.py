@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     from tests.running import servers
 
     options = _arguments(arguments, list(faults.FAULTS))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     table = Table(*COLUMNS)
     good = True
     with servers() as pair, tempfile.TemporaryDirectory() as folder:

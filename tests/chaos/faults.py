@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,9 +12,10 @@ from typing import Any
 
 import redis
 
+from config.stack.processes import WORKERS
 from tests.client import Client
 from tests.ledger import Ledger, Mail, sink
-from tests.running import Pair, Stack, eventually
+from tests.running import PATIENCE, Pair, Stack, eventually
 
 GROUP = 100
 MARKED = 2 * GROUP
@@ -23,6 +26,7 @@ STRIKE_AT = 0.3
 WINDOW = (0.2, 0.8)
 """The part of all letters at which a fault begins, and where it must have begun to count."""
 LEASE = 6.0
+GRACE = next(worker.grace for worker in WORKERS if worker.name == "email")
 AWAY = 5.0
 """Seconds for which a server stays away."""
 RESUME = 15.0
@@ -95,6 +99,31 @@ def worker_kill(trial: Trial) -> Blow:
     since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
     worker.start()
     return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=MARKED * CONNECTIONS)
+
+
+def child_kill(trial: Trial) -> Blow:
+    """Kill one child of the process that sends; its parent replaces it."""
+    worker = trial.stack.parts["email"]
+    (victim, *_) = sorted(worker.pids() - {worker.pid})
+    os.kill(victim, signal.SIGKILL)
+    since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
+    return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=MARKED)
+
+
+def worker_term(trial: Trial) -> Blow:
+    """Ask the process that sends to stop, and start it again when it has: what it had begun, it finishes."""
+    worker = trial.stack.parts["email"]
+    asked = time.time()
+    worker.ask_to_stop()
+    code = worker.wait(PATIENCE)
+    took = time.time() - asked
+    since, known = time.time(), {letter["connection"] for letter in trial.mail.letters}
+    claims = trial.ledger.number("SELECT count(*) FROM messaging_claim")
+    worker.start()
+    flaws = [f"it ended with exit code {code}"] if code else []
+    flaws += [f"it took {took:.0f} s to stop"] if took > GRACE else []
+    flaws += [f"it left {claims} claims"] if claims else []
+    return Blow(since=since, is_new=lambda letter: letter["connection"] not in known, limit=0, judge=lambda: flaws)
 
 
 def worker_stop(trial: Trial) -> Blow:
@@ -179,6 +208,8 @@ def database_kill(trial: Trial) -> Blow:
 
 FAULTS: dict[str, Callable[[Trial], Blow]] = {
     "worker-kill": worker_kill,
+    "child-kill": child_kill,
+    "worker-term": worker_term,
     "worker-stop": worker_stop,
     "broker-kill": broker_kill,
     "broker-flush": broker_flush,

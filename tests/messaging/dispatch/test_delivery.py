@@ -11,6 +11,8 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from channels_app.adapters.sandbox import Scenario
+from channels_app.carriage import CARRIES
 from channels_app.types import (
     Accepted,
     Ambiguous,
@@ -22,10 +24,11 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import delivery, providers, sweeps
+from messaging.dispatch import delivery, providers, receipts, sweeps
 from messaging.dispatch.queue import Lane
-from messaging.models import Claim, Content, Message, MessageEvent, Workspace
+from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Workspace
 from messaging.models.keys import uuid7
+from messaging.state import Priority
 from tests.factories import accept_batch, accept_message, make_workspace, message
 from tests.messaging.dispatch.conftest import Install
 from tests.messaging.dispatch.scripted import Answers, MaySend, accept_all, answer
@@ -504,3 +507,56 @@ class TestLanes:
 
         assert (message(key).status, message(key).error_code) == ("FAILED", "provider_not_configured")
         assert check_all() == []
+
+    def test_messages_in_test_mode_go_to_the_sandbox_whatever_the_provider(self, workspace: Workspace, install):
+        install(answer(Permanent(code="live")))
+        live, test = accept_message(workspace), accept_message(workspace, test=True)
+
+        assert delivery.deliver(EMAIL) == 2
+
+        assert (message(live).status, message(live).provider) == ("FAILED", "scripted")
+        assert (message(test).status, message(test).provider) == ("SENT", "sandbox")
+        assert check_all() == []
+
+
+SETTLED = {
+    "delivered": ("DELIVERED", 1),
+    "opened": ("OPENED", 1),
+    "clicked": ("CLICKED", 1),
+    "bounced": ("BOUNCED", 1),
+    "transient": ("DELIVERED", 3),
+    "permanent": ("FAILED", 1),
+    "throttled": ("DELIVERED", 1),
+    "unknown": ("FAILED", 1),
+    "optout": ("UNSUBSCRIBED", 1),
+    "silent": ("SENT", 1),
+}
+
+
+def test_every_scenario_of_the_sandbox_is_known_here():
+    assert set(SETTLED) == {scenario.value for scenario in Scenario}
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_the_sandbox_walks_every_scenario_to_its_end_on_every_channel(workspace: Workspace, channel: Channel):
+    to = {
+        Channel.EMAIL: "ann@example.com",
+        Channel.WEBHOOK: "https://example.com/hook",
+        Channel.TELEGRAM: "12345678",
+    }.get(channel, "+12025550199" if channel in {Channel.SMS, Channel.WHATSAPP} else str(uuid7()))
+    subject = "Hello" if "subject" in CARRIES[channel] else ""
+    keys = {
+        word: accept_message(workspace, to, channel=channel, subject=subject, test=True, metadata={"sandbox": word})
+        for word in SETTLED
+    }
+    lane = Lane(channel, Priority.NORMAL)
+    # Time is brought forward in the rows instead of being waited for.
+    while delivery.deliver(lane) or receipts.apply_due():
+        Message.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=Now())
+        ReceiptRecord.objects.filter(state="pending").update(due_at=Now())
+    sweeps.sweep_due()
+
+    assert {word: (message(key).status, message(key).attempts) for word, key in keys.items()} == SETTLED
+    assert message(keys["unknown"]).error_code == "outcome_unknown"
+    assert message(keys["throttled"]).throttles == 1
+    assert check_all() == []
