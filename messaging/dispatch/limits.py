@@ -20,13 +20,12 @@ import msgspec
 import redis
 import structlog
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from channels_app.errors import ProviderMissing
 from channels_app.registry import SANDBOX
 from channels_app.types import Accepted, Channel, Outcome, Permanent, Throttled
 from messaging.dispatch import providers
+from messaging.dispatch.queue import valkey
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +34,6 @@ ValkeyError = redis.RedisError
 
 WINDOW_MINUTES: Final = 5
 """Answers of so many minutes make a provider's rates, the running one included."""
-_PATIENCE: Final = 0.25
 _REST: Final = 0.5
 """Seconds between two writes of a process."""
 _KEPT: Final = 24 * 3600
@@ -181,18 +179,6 @@ def _moment(at: float) -> datetime | None:
     return datetime.fromtimestamp(at, UTC) if at else None
 
 
-@cache
-def _valkey() -> redis.Redis:
-    """This process's client. One short time-out bounds every call and nothing is retried."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=_PATIENCE,
-        socket_connect_timeout=_PATIENCE,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
-
-
 # Writing
 
 
@@ -242,7 +228,7 @@ def write(noted: Mapping[tuple[str, str], Answers]) -> None:
         redis.RedisError: Valkey does not answer.
     """
     minute = int(time.time()) // _MINUTE
-    with _valkey().pipeline(transaction=False) as pipe:
+    with valkey().pipeline(transaction=False) as pipe:
         for (channel, provider), answers in noted.items():
             counts, moments = _counts_key(channel, provider, minute), _moments_key(channel, provider)
             for name in _COUNTED:
@@ -291,7 +277,7 @@ def write_note(name: str, value: object) -> None:
     Raises:
         redis.RedisError: Valkey does not answer.
     """
-    _valkey().set(f"state:{name}", msgspec.json.encode(value), ex=_KEPT)
+    valkey().set(f"state:{name}", msgspec.json.encode(value), ex=_KEPT)
 
 
 # Reading
@@ -303,7 +289,7 @@ def read_note(name: str) -> Any:
     Raises:
         redis.RedisError: Valkey does not answer.
     """
-    text = cast("str | None", _valkey().get(f"state:{name}"))
+    text = cast("str | None", valkey().get(f"state:{name}"))
     return None if text is None else msgspec.json.decode(text)
 
 
@@ -345,7 +331,7 @@ def answers(channel: Channel, provider: str) -> Answers:
         redis.RedisError: Valkey does not answer.
     """
     minute = int(time.time()) // _MINUTE
-    with _valkey().pipeline(transaction=False) as pipe:
+    with valkey().pipeline(transaction=False) as pipe:
         pipe.hgetall(_moments_key(channel, provider))
         for past in range(WINDOW_MINUTES):
             pipe.hgetall(_counts_key(channel, provider, minute - past))

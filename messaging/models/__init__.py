@@ -4,7 +4,7 @@ from messaging.models.campaigns import Audience, Campaign, CampaignStatus
 from messaging.models.content import Attachment, Content, Template, TemplateVersion
 from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord
 from messaging.models.people import Consent, ConsentStatus, Contact, ContactAlias, PushSubscription, Reason, Suppression
-from messaging.models.tenancy import ApiKey, Member, Mode, Role, User, Workspace, WorkspaceKey
+from messaging.models.tenancy import ApiKey, Member, Mode, Role, Usage, User, Workspace, WorkspaceKey
 
 __all__ = [
     "ApiKey",
@@ -31,6 +31,7 @@ __all__ = [
     "Suppression",
     "Template",
     "TemplateVersion",
+    "Usage",
     "User",
     "Workspace",
     "WorkspaceKey",

@@ -99,6 +99,14 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
+class Usage(models.Model):
+    """How many messages a workspace with a quota had accepted on the latest day that it sent on (UTC)."""
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    day = models.DateField()
+    accepted = models.PositiveBigIntegerField()
+
+
 class WorkspaceKey(models.Model):
     """A workspace's data key, wrapped by one of the platform's keys; the newest encrypts."""
 

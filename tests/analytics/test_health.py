@@ -22,9 +22,9 @@ WORKERS = ("email", "inside")
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Begin with nothing known."""
-    limits._valkey().flushdb()
+    queue.valkey().flushdb()
     yield
-    limits._valkey().flushdb()
+    queue.valkey().flushdb()
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def test_a_look_that_is_old_is_told_of(at_work: None, monkeypatch: pytest.Monkey
 
 def test_a_valkey_that_is_down_is_an_answer_too(settings: Settings) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:9/0"
-    limits._valkey.cache_clear()
+    queue.valkey.cache_clear()
     try:
         found = health.health()
     finally:
-        limits._valkey.cache_clear()
+        queue.valkey.cache_clear()
     assert (found.condition, found.checks[0].verdict) == (Condition.UNHEALTHY, Verdict.FAIL)

@@ -19,7 +19,7 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import delivery, limits, providers
+from messaging.dispatch import delivery, limits, providers, queue
 from messaging.dispatch.limits import Answers, ChannelState, Probe, ProviderState
 from messaging.dispatch.queue import Lane
 from messaging.state import Priority
@@ -33,9 +33,9 @@ ACCEPTED = Accepted(provider_message_id="p")
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """Begin with nothing known."""
-    limits._valkey().flushdb()
+    queue.valkey().flushdb()
     yield
-    limits._valkey().flushdb()
+    queue.valkey().flushdb()
 
 
 def told(*outcomes: Outcome) -> Answers:
