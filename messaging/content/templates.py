@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from channels_app.types import Channel
 from messaging.content import languages
@@ -83,6 +83,18 @@ class Offer:
         return next(iter(self.templates.values()))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateFilter:
+    """Which templates of a workspace are wanted; what is left out narrows nothing."""
+
+    key: str | None = None
+    channels: frozenset[Channel] = frozenset()
+    language: str | None = None
+    action_type: str | None = None
+    q: str | None = None
+    """How a name or a key begins, in either case."""
+
+
 def templates_of(*, workspace_id: UUID) -> QuerySet[Template]:
     """The workspace's templates, without those that were deleted."""
     return Template.objects.filter(workspace_id=workspace_id, deleted_at=None)
@@ -115,6 +127,26 @@ def newest(rows: Sequence[Template]) -> list[Edition]:
     current = TemplateVersion.objects.filter(template__in=[row.id for row in rows], version=F("template__version"))
     said = {version.template_id: version for version in current.select_related("template")}
     return [Edition(template=said[row.id].template, said=said[row.id]) for row in rows]
+
+
+def listed(
+    *, workspace_id: UUID, where: TemplateFilter, ascending: bool = False, beyond: UUID | None = None, limit: int
+) -> list[Edition]:
+    """A stretch of a workspace's templates, the newest first, as their newest versions say them."""
+    rows = templates_of(workspace_id=workspace_id)
+    if where.key is not None:
+        rows = rows.filter(key=where.key)
+    if where.channels:
+        rows = rows.filter(channel__in=sorted(where.channels))
+    if where.language is not None:
+        rows = rows.filter(language=languages.canonical(where.language) or where.language)
+    if where.action_type is not None:
+        rows = rows.filter(action_type=where.action_type)
+    if where.q is not None:
+        rows = rows.filter(Q(key__istartswith=where.q) | Q(name__istartswith=where.q))
+    if beyond is not None:
+        rows = rows.filter(**{"id__gt" if ascending else "id__lt": beyond})
+    return newest(list(rows.order_by("id" if ascending else "-id")[:limit]))
 
 
 def versions_of(*, workspace_id: UUID, template_id: UUID) -> QuerySet[TemplateVersion]:
