@@ -207,7 +207,7 @@ def _stored(select: str, ranges: Sequence[_Range]) -> str:
 def _ranges(window: Window | None, *, previous: bool = False, hourly: bool = False) -> list[_Range]:
     """The rows that make up a window: those of its whole days, and those of the hours before and after them."""
     if window is None:
-        return [_Range(Span.DAY, _EVER, _NEVER)]
+        return [_Range(Span.HOUR if hourly else Span.DAY, _EVER, _NEVER)]
     before = _ranges(window.before, hourly=hourly) if previous else []
     first, last = day_of(window.since + timedelta(hours=23)), day_of(window.until)
     if hourly or first >= last:

@@ -15,7 +15,7 @@ from tests.factories import accept_batch, make_workspace
 
 
 @pytest.mark.parametrize("model", ["rollup", "timing", "progress"])
-def test_what_was_counted_is_listed(operator: Client, model: str) -> None:
+def test_what_was_counted_is_listed(transactional_db: None, operator: Client, model: str) -> None:
     workspace = make_workspace("Counted")
     (key,) = accept_batch(workspace, ["ann@example.com"]).ids
     transitions.claim_many(
