@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from analytics import health, rollups
+from messaging.campaigns import sweeps as campaigns
 from messaging.dispatch import delivery, queue, receipts, sweeps
 from workers import signals
 from workers.schedule import WORKERS
@@ -23,6 +24,16 @@ def sweep() -> None:
 @shared_task(name="workers.reap")
 def reap() -> None:
     sweeps.reap()
+
+
+@shared_task(name="workers.start_campaigns")
+def start_campaigns() -> None:
+    campaigns.start_due()
+
+
+@shared_task(name="workers.settle_campaigns")
+def settle_campaigns() -> None:
+    campaigns.settle()
 
 
 @shared_task(name="workers.apply_receipts")

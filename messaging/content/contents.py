@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from channels_app.types import Attachment, SharedContent
+from channels_app.types import SharedContent
+from messaging.content import sealing
 from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
 from messaging.models import Content
@@ -57,8 +58,11 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
 
     `html` says that values are escaped in the body; a content belongs to one channel, so it never differs.
 
+    What was sealed is kept open, as long as the process lives and nothing newer takes its place.
+
     Raises:
         TemplateRefused: its templates are not accepted (any more).
+        EncryptionFailed: it is sealed and does not open.
     """
     with _lock:
         if content_id in _kept:
@@ -74,16 +78,9 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
 
 def _read(content_id: UUID, *, html: bool) -> LoadedContent:
     row = Content.objects.select_related("template_version").get(pk=content_id)
+    names = sealing.reveal_content(row)
     parts = parts_of(row)
-    attachments = tuple(
-        Attachment(
-            filename=file.filename,
-            content=bytes(file.data),
-            content_type=file.content_type,
-            content_id=file.inline_id or None,
-        )
-        for file in row.attachments.all()
-    )
+    attachments = sealing.files_of(row, names)
     return LoadedContent(
         html=compile(parts.body, html=html, field="body"),
         text=compile(parts.text, html=False, field="text"),

@@ -38,6 +38,10 @@ class Own:
     data: Mapping[str, Any] | None
 
 
+NOTHING = Own(name="", subject="", data=None)
+"""What the plain columns of a sealed message hold."""
+
+
 class Sealable(Protocol):
     """A message, however it was read."""
 

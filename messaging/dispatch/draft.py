@@ -51,6 +51,9 @@ class Draft:
     on_unknown: str = ""
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
+    campaign_id: UUID | None = None
+    encrypted: bool = False
+    """What it says is encrypted at rest; where the workspace encrypts everything it is anyway."""
 
     @property
     def parts(self) -> Parts:

@@ -12,8 +12,12 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import CheckViolation
 
+from channels_app.types import Attachment
 from messaging import models
+from messaging.content import encryption
+from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
+from messaging.content.sealing import NOTHING, Own, seal_content, seal_file, seal_own
 from messaging.dispatch import partitions, providers, queue, transitions
 from messaging.dispatch.draft import Draft, Recipient, problems
 from messaging.dispatch.queue import Lane
@@ -24,6 +28,8 @@ from messaging.errors import FieldError, Invalid, Unavailable
 from messaging.models.keys import uuid7
 from messaging.people import refusals
 from messaging.state import Cause
+from messaging.tenancy import quota
+from messaging.tenancy.quota import Terms
 
 __all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Recipient", "Rejected", "accept", "explain"]
 
@@ -58,15 +64,20 @@ def accept(
 
     Raises:
         Invalid: the draft, the one recipient, or every recipient of a batch is refused.
-        Unavailable: the partition of the month cannot be made just now.
+        QuotaExceeded: the workspace has fewer messages left for today; none of a batch is taken then.
+        EncryptionFailed: it is to be encrypted, and the workspace's key does not open.
+        Unavailable: the partition of the month cannot be made just now, or there is nothing to encrypt with.
     """
+    terms = _agreed(draft, workspace_id)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
     taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients)
     if not taken:
-        raise _all_refused(rejected, batch=batch)
+        raise _all_refused(rejected, batch=batch or draft.campaign_id is not None)
+    terms.check(len(taken))
+    sealer = Sealer(workspace_id) if draft.encrypted or terms.encrypted else None
     used = list({one.wording.content_id: one.wording for one in taken}.values())
     batch_id = uuid7() if batch else None
-    rows = list(_rows(draft, taken, workspace_id, author_id, batch_id, test=test))
+    rows = list(_rows(draft, taken, workspace_id, author_id, batch_id, sealer, test=test))
     for last_try in (False, True):
         try:
             with transaction.atomic():
@@ -74,9 +85,12 @@ def accept(
                     models.Batch.objects.create(
                         id=batch_id, workspace_id=workspace_id, accepted=len(taken), rejected=len(rejected)
                     )
-                _write_contents(draft, workspace_id, used)
+                _write_contents(draft, workspace_id, used, sealer)
                 transitions.begin_many(rows, cause=Cause.API)
                 _suppress(rows, draft)
+                if terms.daily_quota is not None:
+                    # The last thing: until the commit every other accept of the workspace waits for this row.
+                    quota.spend(workspace_id=workspace_id, number=len(rows), quota=terms.daily_quota)
             break
         except IntegrityError as error:
             if not isinstance(error.__cause__, CheckViolation):
@@ -88,6 +102,25 @@ def accept(
         lane = Lane(draft.channel, draft.priority)
         transaction.on_commit(lambda: queue.ring(lane))
     return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording)
+
+
+def _agreed(draft: Draft, workspace_id: UUID) -> Terms:
+    """What the accept is bound by.
+
+    Raises:
+        Invalid: the draft asks for encryption, and there is nothing to encrypt with.
+        Unavailable: the workspace does.
+    """
+    terms = quota.terms_of(workspace_id)
+    if encryption.configured():
+        return terms
+    code = "encryption_not_configured"
+    if draft.encrypted:
+        raise Invalid.at("/encrypted", code, "this server has no keys to encrypt with (DISPATCH_KEYS)")
+    if terms.encrypted:
+        detail = "the workspace encrypts everything, and this server has no keys to encrypt with (DISPATCH_KEYS)"
+        raise Unavailable(detail, code=code, retry_after=60)
+    return terms
 
 
 def _make_months(rows: Sequence[NewMessage]) -> None:
@@ -113,8 +146,9 @@ def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipien
     """What an accept of this would do: lane, provider, address and rendered content. Nothing is stored.
 
     Raises:
-        Invalid: the accept would be refused.
+        Invalid, QuotaExceeded, Unavailable: the accept would be refused.
     """
+    _agreed(draft, workspace_id).check(1)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
     taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=[recipient])
     if not taken:
@@ -175,26 +209,32 @@ def _rows(
     workspace_id: UUID,
     author_id: UUID | None,
     batch_id: UUID | None,
+    sealer: Sealer | None,
     *,
     test: bool,
 ) -> Iterator[NewMessage]:
     encode = msgspec.json.encode
     for one in taken:
-        recipient, wording = one.recipient, one.wording
+        recipient, wording, key, sealed = one.recipient, one.wording, uuid7(), None
+        own = Own(name=recipient.name, subject=one.subject, data=recipient.data)
+        if sealer is not None:
+            own, sealed = NOTHING, seal_own(sealer, own, row=key)
         yield NewMessage(
-            id=uuid7(),
+            id=key,
             workspace_id=workspace_id,
             content_id=wording.content_id,
             batch_id=batch_id,
             author_id=author_id,
             contact_id=one.contact_id,
             template_id=wording.template_id,
+            campaign_id=draft.campaign_id,
             channel=draft.channel.value,
             priority=draft.priority,
             recipient=one.address,
-            name=recipient.name,
-            subject=one.subject,
-            data=encode(recipient.data).decode() if recipient.data else None,
+            name=own.name,
+            subject=own.subject,
+            data=encode(own.data).decode() if own.data else None,
+            sealed=sealed,
             metadata=encode(recipient.metadata).decode() if recipient.metadata else "{}",
             category=draft.category,
             action_type=wording.action_type,
@@ -210,30 +250,35 @@ def _rows(
 # Plain SQL: one accept writes one row here, and the ORM would take longer to phrase it than the database to store it.
 _CONTENT = """
 INSERT INTO messaging_content
-       (id, template_version_id, workspace_id, subject, body, text, sender, reply_to, cc, bcc, headers)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       (id, template_version_id, workspace_id, sender, reply_to, cc, bcc, subject, body, text, headers, sealed)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
-def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording]) -> None:
+def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording], sealer: Sealer | None) -> None:
     """Write a Content for each wording, with the draft's own parts: those of a template are kept by its version."""
-    texts = draft.subject, draft.body, draft.text, draft.sender, draft.reply_to
-    headers = msgspec.json.encode(draft.headers).decode()
-    shared: list[Any] = [workspace_id, *texts, list(draft.cc), list(draft.bcc), headers]
+    shared: list[Any] = [workspace_id, draft.sender, draft.reply_to, list(draft.cc), list(draft.bcc)]
+    said: list[Any] = [draft.subject, draft.body, draft.text, msgspec.json.encode(draft.headers).decode(), None]
+    files: list[models.Attachment] = []
     with connection.cursor() as cursor:
         for wording in wordings:
+            own = [_file(wording.content_id, file, sealer) for file in draft.attachments]
+            files += own
+            if sealer is not None:
+                named = zip(own, draft.attachments, strict=True)
+                names = {str(row.id): (file.filename, file.content_id or "") for row, file in named}
+                sealed = seal_content(sealer, draft.parts, draft.headers, names, row=wording.content_id)
+                said = ["", "", "", "{}", sealed]
             version_id = wording.edition.said.id if wording.edition else None
-            cursor.execute(_CONTENT, [wording.content_id, version_id, *shared])
-    if draft.attachments:
-        models.Attachment.objects.bulk_create(
-            models.Attachment(
-                content_id=wording.content_id,
-                filename=file.filename,
-                content_type=file.content_type,
-                inline_id=file.content_id or "",
-                size=len(file.content),
-                data=file.content,
-            )
-            for wording in wordings
-            for file in draft.attachments
-        )
+            cursor.execute(_CONTENT, [wording.content_id, version_id, *shared, *said])
+    if files:
+        models.Attachment.objects.bulk_create(files)
+
+
+def _file(content_id: UUID, file: Attachment, sealer: Sealer | None) -> models.Attachment:
+    row = models.Attachment(content_id=content_id, content_type=file.content_type, size=len(file.content))
+    if sealer is None:
+        row.filename, row.inline_id, row.data = file.filename, file.content_id or "", file.content
+    else:
+        row.filename, row.inline_id, row.data = "", "", seal_file(sealer, file.content, row=row.id)
+    return row

@@ -26,7 +26,8 @@ from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Sta
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewMessage:
-    """A message about to be accepted; `data` and `metadata` are JSON text."""
+    """A message about to be accepted; `data` and `metadata` are JSON text. Where `sealed` is set, what it holds is
+    empty elsewhere."""
 
     id: UUID
     workspace_id: UUID
@@ -35,6 +36,7 @@ class NewMessage:
     author_id: UUID | None
     contact_id: UUID | None
     template_id: UUID | None
+    campaign_id: UUID | None
     channel: str
     priority: Priority
     recipient: str
@@ -50,6 +52,7 @@ class NewMessage:
     max_attempts: int
     scheduled_at: datetime | None
     expires_at: datetime | None
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,21 +105,22 @@ class Claimed:
     throttles: int
     on_unknown: str
     sending_at: datetime
+    sealed: bytes | None = None
     refusal: dict[str, Any] | None = None
     """Why it must not be sent after all: what its recipient said, or a suppression."""
 
 
 _OWN = (
-    "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, channel, priority, recipient, name, "
-    "subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, scheduled_at, "
-    "expires_at, status"
+    "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, campaign_id, channel, priority, "
+    "recipient, name, subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, "
+    "scheduled_at, expires_at, sealed, status"
 )
 _TIMES = "created_at, queued_at, next_attempt_at"
-_VARYING = "id, contact_id, recipient, name, subject, data, metadata"
+_VARYING = "id, contact_id, recipient, name, subject, data, metadata, sealed"
 """What differs within one accept."""
 _COMMON = (
-    "workspace_id, content_id, batch_id, author_id, template_id, channel, priority, category, action_type, language, "
-    "test, on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "workspace_id, content_id, batch_id, author_id, template_id, campaign_id, channel, priority, category, "
+    "action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
 _common = attrgetter(*_COMMON.removesuffix(", status").split(", "))
 _ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
@@ -170,7 +174,8 @@ def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
                 times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
                 tails[common] = "\t".join(map(_field, (*common, _first_status(m), *times)))
             tail = tails[common]
-        varying = "\t".join(map(_field, (m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata)))
+        own = m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.sealed
+        varying = "\t".join(map(_field, own))
         lines.append(f"{varying}\t{tail}\n")
     return "".join(lines)
 
@@ -190,15 +195,18 @@ def _field(value: object) -> str:
     """A value as COPY's text format writes it."""
     if value is None:
         return "\\N"
+    if isinstance(value, bytes):
+        return f"\\\\x{value.hex()}"
     text = str(value)
     return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
 
 
 def _own(m: NewMessage) -> tuple[Any, ...]:
     return (
-        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.template_id, m.channel,
-        m.priority.value, m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type, m.language,
-        m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, _first_status(m).value,
+        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.template_id, m.campaign_id,
+        m.channel, m.priority.value, m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type,
+        m.language, m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, m.sealed,
+        _first_status(m).value,
     )  # fmt: skip
 
 
@@ -231,13 +239,13 @@ WITH wanted AS (
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.contact_id, m.category
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, refusal.told AS refusal
+       throttles, on_unknown, sending_at, sealed, refusal.told AS refusal
   FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 

@@ -42,6 +42,9 @@ class Campaign(models.Model):
     """Messages a minute."""
     window = models.JSONField(null=True, blank=True)
     test = models.BooleanField(db_default=False)
+    error_code = models.TextField(db_default="")
+    """Why it did not start when it should have; it is a draft again then."""
+    error_detail = models.TextField(db_default="")
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -50,7 +53,14 @@ class Campaign(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["workspace", "id"], name="campaign_workspace")]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="campaign_workspace"),
+            models.Index(
+                fields=["status", "scheduled_at"],
+                name="campaign_unfinished",
+                condition=models.Q(finished_at__isnull=True) & ~models.Q(status="draft"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

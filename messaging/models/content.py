@@ -80,7 +80,8 @@ class Content(models.Model):
     bcc = ArrayField(models.TextField(), db_default=[])
     headers = models.JSONField(db_default={})
     sealed = models.BinaryField(null=True)
-    """Subject, body and text, encrypted; where it is set, the plain columns are empty."""
+    """Subject, body, text, headers and the names of the files, encrypted; where it is set, the plain columns are
+    empty, and the files' data is encrypted too."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
 

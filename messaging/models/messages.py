@@ -125,6 +125,11 @@ class Message(models.Model):
                 condition=models.Q(channel="direct"),
             ),
             models.Index(
+                fields=["workspace", "recipient", "id"],
+                name="message_unread",
+                condition=models.Q(channel__in=["onsite", "direct"], opened_at__isnull=True, archived_at__isnull=True),
+            ),
+            models.Index(
                 fields=["provider_message_id"],
                 name="message_provider_id",
                 condition=~models.Q(provider_message_id=""),

@@ -6,7 +6,7 @@ id, then as an avatar's id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -15,7 +15,7 @@ import msgspec
 from django.db import connection
 
 from channels_app.types import Channel
-from messaging.models import ContactAlias
+from messaging.models import ContactAlias, Member
 
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
@@ -136,6 +136,10 @@ def resolve(
     faces = _by_avatar(workspace_id, avatars, whole=whole)
     subscribed: set[UUID] = set()
     devices: dict[str, UUID] = {}
+    members: set[UUID] = set()
+    if channel is Channel.DIRECT:
+        spelled = {key for each in recipients if (key := as_key(each.to)) is not None}
+        members = members_among(workspace_id=workspace_id, avatars=avatars | spelled)
     if channel is Channel.PUSH:
         subscribed = _subscribed(workspace_id, [person.id for person in (*known.values(), *faces.values())])
         devices = _devices(workspace_id, [each.to for each in recipients if each.to and each.to not in known])
@@ -145,13 +149,35 @@ def resolve(
         person = faces.get(each.avatar_id) if each.avatar_id else known.get(each.contact_id or each.to)
         if person is not None:
             found.append(_reached(person, channel, pointer, subscribed))
-        elif each.contact_id or (each.avatar_id and channel is not Channel.DIRECT):
-            found.append(Missing(code="contact_not_found", detail="there is no such contact", pointer=pointer))
-        elif each.to or each.avatar_id:
-            found.append(Found(address=each.to or str(each.avatar_id), contact_id=devices.get(each.to)))
+        elif channel is Channel.DIRECT and not each.contact_id:
+            found.append(_faced(each, pointer, members))
         else:
-            found.append(Missing(code="required", detail="a recipient has a to or a contact_id", pointer="/to"))
+            found.append(_plain(each, pointer, channel, devices))
     return found
+
+
+def _plain(each: Asked, pointer: str, channel: Channel, devices: Mapping[str, UUID]) -> Found | Missing:
+    """A recipient that no contact stands for: an address as it is given."""
+    if each.contact_id or each.avatar_id:
+        return Missing(code="contact_not_found", detail="there is no such contact", pointer=pointer)
+    if not each.to:
+        return Missing(code="required", detail="a recipient has a to or a contact_id", pointer="/to")
+    key = as_key(each.to) if channel is Channel.ONSITE else None
+    return Found(address=str(key or each.to), contact_id=devices.get(each.to))
+
+
+def _faced(each: Asked, pointer: str, members: Collection[UUID]) -> Found | Missing:
+    """The recipient of a direct message that is no contact: a member of the workspace, by the avatar's id."""
+    key = each.avatar_id or as_key(each.to)
+    if key not in members:
+        return Missing(code="invalid_recipient", detail="there is no such avatar in the workspace", pointer=pointer)
+    return Found(address=str(key))
+
+
+def members_among(*, workspace_id: UUID, avatars: Collection[UUID]) -> set[UUID]:
+    """Which of these avatars are members of the workspace."""
+    rows = Member.objects.filter(workspace_id=workspace_id, user__avatar_id__in=avatars)
+    return set(rows.values_list("user__avatar_id", flat=True)) if avatars else set()
 
 
 def _reached(person: Person, channel: Channel, pointer: str, subscribed: set[UUID]) -> Found | Missing:

@@ -63,6 +63,7 @@ class MessageFilters(PageFilters):
     to = django_filters.CharFilter(max_length=2048)
     contact = django_filters.CharFilter(max_length=255)
     template = django_filters.CharFilter(max_length=100)
+    campaign = django_filters.UUIDFilter()
     batch = django_filters.UUIDFilter()
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
@@ -127,6 +128,7 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         to=values["to"] or None,
         contact=values["contact"] or None,
         template=values["template"] or None,
+        campaign_id=values["campaign"],
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
         test=None if values["test"] in {"", None} else values["test"],

@@ -29,6 +29,7 @@ MESSAGES = (
     OpenApiParameter("to", str, description="A recipient's address, in any spelling that means it."),
     OpenApiParameter("contact", str, description="A contact's id, else its external id, else its avatar's id."),
     OpenApiParameter("template", str, description="A template's key, or the id of one in one language."),
+    OpenApiParameter("campaign", UUID),
     OpenApiParameter("batch", UUID),
     OpenApiParameter("created_after", datetime, description="The first moment that is wanted."),
     OpenApiParameter("created_before", datetime, description="The first moment that is not wanted any more."),

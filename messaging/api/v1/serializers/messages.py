@@ -231,7 +231,7 @@ def _fields(row: models.Message, origin: Origin | None) -> dict[str, Any]:
         "subject": row.subject or None,
         "template": template(origin) if origin else None,
         "batch_id": row.batch_id,
-        "campaign_id": None,
+        "campaign_id": row.campaign_id,
         "priority": PRIORITY_OUT[Priority(row.priority)],
         "category": row.category,
         "action_type": row.action_type,

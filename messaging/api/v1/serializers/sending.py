@@ -71,6 +71,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     scheduled_at: Moment | None = None
     expires_at: Moment | None = None
     on_unknown: UnknownWord | None = None
+    encrypted: bool = False
 
     def draft(self) -> Draft:
         """The request in the domain's words.
@@ -95,6 +96,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             action_type=self.action_type or "",
             language=self.language or "",
             on_unknown=self.on_unknown or "",
+            encrypted=self.encrypted,
             scheduled_at=_utc(self.scheduled_at, "/scheduled_at"),
             expires_at=_utc(self.expires_at, "/expires_at"),
         )

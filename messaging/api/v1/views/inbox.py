@@ -28,7 +28,8 @@ class InboxView(View):
 
     @property
     def reader(self) -> Reader:
-        return Reader(workspace_id=self.caller.workspace_id, avatar_id=self.caller.avatar_id)
+        caller = self.caller
+        return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=caller.test)
 
     def paged(self, found: Slice[models.Message], listing: Listing) -> HttpResponse:
         shown = dict(zip((row.id for row in found.rows), out.items(found.rows), strict=True))
@@ -108,6 +109,7 @@ class Conversation(InboxView):
                 ascending=ascending,
                 beyond=beyond,
                 limit=limit,
+                test=self.caller.test,
             )
 
         found = cursors.turn(fetch, cursor=listing.cursor, ascending=True, limit=listing.limit)

@@ -37,7 +37,7 @@ class MessageList(View):
         if send.dry_run:
             found = intake.explain(workspace_id=caller.workspace_id, test=caller.test, draft=draft, recipient=recipient)
             return answer(out.dry_run(found))
-        return sending.once(request, caller, body, lambda: sending.send(caller, send, draft))
+        return sending.once(request, caller, body, lambda: sending.send(caller, send, draft), encrypted=draft.encrypted)
 
     @operation("list_messages", answers={200: Page[out.Message]}, parameters=MESSAGES)
     def get(self, request: Request) -> HttpResponse:
@@ -69,7 +69,9 @@ class BatchList(View):
         caller, body = self.caller, bodies.read(request._request)
         batch = read_batch(body)
         draft = batch.shared.draft()
-        return sending.once(request, caller, body, lambda: sending.send_batch(caller, batch, draft))
+        return sending.once(
+            request, caller, body, lambda: sending.send_batch(caller, batch, draft), encrypted=draft.encrypted
+        )
 
 
 class BatchDetail(View):
