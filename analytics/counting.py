@@ -38,6 +38,11 @@ class Scope:
     campaign_id: UUID | None = None
     test: bool = False
 
+    @property
+    def narrowed(self) -> set[str]:
+        """Which of a message's own template and campaign are asked for."""
+        return {name for name in ("template_id", "campaign_id") if getattr(self, name) is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -111,6 +116,8 @@ reached AS MATERIALIZED (
 _AS_OF = "(SELECT CASE WHEN count(*) < %(tail)s THEN now() ELSE max(at) END FROM recent)"
 _RECENT_PLACED = _RECENT.replace("{placed}", PLACED.format(events="own"))
 
+_DETAILS: Final = {"provider", "template_id", "campaign_id"}
+"""What only rows in detail tell."""
 _IN_WINDOW = "hour >= %(since)s AND hour < %(until)s"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -127,10 +134,11 @@ def count(scope: Scope, *, by: Sequence[Key] = (), window: Window | None = None,
     keys = [f"{_EXPRESSIONS.get(key, key)} AS k{place}" for place, key in enumerate(by)]
     ranges = _ranges(window, previous=previous, hourly="hour" in by)
     where, parameters = _where(scope, window, ranges)
+    parameters["whole"] = not _DETAILS & {*by, *scope.narrowed}
     own, names = ", ".join(KEYS), ", ".join(COUNTERS)
     sql = f"""
 WITH {_RECENT_PLACED}, counted AS (
-    {_stored(f"SELECT {own}, {names} FROM analytics_rollup WHERE {where}", ranges)}
+    {_stored(f"SELECT {own}, {names} FROM analytics_rollup WHERE {where} AND whole = %(whole)s", ranges)}
     UNION ALL
     SELECT {own}, {", ".join(COUNTED.values())} FROM placed WHERE {_IN_WINDOW} AND {where} GROUP BY {own}
 ), grouped AS (
@@ -185,11 +193,9 @@ def _where(scope: Scope, window: Window | None, ranges: Sequence[_Range]) -> tup
     for place, each in enumerate(ranges):
         parameters |= {f"span{place}": each.span, f"low{place}": each.low, f"high{place}": each.high}
     conditions = ["workspace_id = %(workspace)s", "test = %(test)s"]
-    for name in ("template_id", "campaign_id"):
-        value = getattr(scope, name)
-        if value is not None:
-            conditions.append(f"{name} = %({name})s")
-            parameters[name] = value
+    for name in sorted(scope.narrowed):
+        conditions.append(f"{name} = %({name})s")
+        parameters[name] = getattr(scope, name)
     if scope.channels:
         conditions.append("channel = ANY(%(channels)s)")
         parameters["channels"] = [channel.value for channel in scope.channels]

@@ -43,6 +43,8 @@ class Rollup(models.Model):
     template_id = models.UUIDField(null=True)
     campaign_id = models.UUIDField(null=True)
     test = models.BooleanField(db_default=False)
+    whole = models.BooleanField()
+    """Whether it is the sum over all providers, templates and campaigns: what most questions need, in few rows."""
     total = models.BigIntegerField(db_default=0)
     sent = models.BigIntegerField(db_default=0)
     delivered = models.BigIntegerField(db_default=0)
@@ -57,7 +59,10 @@ class Rollup(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["workspace", "span", "hour", "channel", "provider", "template_id", "campaign_id", "test"],
+                fields=[
+                    *("workspace", "whole", "span", "hour", "channel", "test"),
+                    *("provider", "template_id", "campaign_id"),
+                ],
                 name="rollup_once",
                 nulls_distinct=False,
             )

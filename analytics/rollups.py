@@ -29,6 +29,7 @@ SELECT pg_snapshot_xmax(now)::text::bigint,
   FROM pg_current_snapshot() AS now
 """
 
+_SUMS = ", ".join(f"sum({name})" for name in COUNTED)
 _COUNT = f"""
 WITH news AS MATERIALIZED (
     SELECT message_id, provider, tally, took FROM messaging_messageevent
@@ -42,14 +43,17 @@ WITH news AS MATERIALIZED (
 ), hours AS MATERIALIZED (
     SELECT {", ".join(KEYS)}, {", ".join(f"{count} AS {name}" for name, count in COUNTED.items())}
       FROM known GROUP BY {", ".join(KEYS)}
-), counted AS (
-    INSERT INTO analytics_rollup AS r (id, span, {", ".join((*KEYS, *COUNTED))})
-    SELECT gen_random_uuid(), {Span.HOUR}, {", ".join((*KEYS, *COUNTED))} FROM hours
+), spans AS MATERIALIZED (
+    SELECT {Span.HOUR} AS span, {", ".join((*KEYS, *COUNTED))} FROM hours
      UNION ALL
-    SELECT gen_random_uuid(), {Span.DAY}, {", ".join(map(of_day, KEYS))},
-           {", ".join(f"sum({name})" for name in COUNTED)}
-      FROM hours GROUP BY {", ".join(map(of_day, KEYS))}
-        ON CONFLICT (span, {", ".join(KEYS)}) DO UPDATE
+    SELECT {Span.DAY}, {", ".join(map(of_day, KEYS))}, {_SUMS} FROM hours GROUP BY {", ".join(map(of_day, KEYS))}
+), counted AS (
+    INSERT INTO analytics_rollup AS r (id, whole, span, {", ".join((*KEYS, *COUNTED))})
+    SELECT gen_random_uuid(), false, span, {", ".join((*KEYS, *COUNTED))} FROM spans
+     UNION ALL
+    SELECT gen_random_uuid(), true, span, workspace_id, hour, channel, '', NULL, NULL, test, {_SUMS}
+      FROM spans GROUP BY span, workspace_id, hour, channel, test
+        ON CONFLICT (whole, span, {", ".join(KEYS)}) DO UPDATE
        SET {", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in COUNTED)}
 ), steps AS MATERIALIZED (
     SELECT workspace_id, hour, channel, test, {MEASURE} AS measure, {BUCKET} AS bucket, count(*) AS count,

@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                 ("template_id", models.UUIDField(null=True)),
                 ("campaign_id", models.UUIDField(null=True)),
                 ("test", models.BooleanField(db_default=False)),
+                ("whole", models.BooleanField()),
                 ("total", models.BigIntegerField(db_default=0)),
                 ("sent", models.BigIntegerField(db_default=0)),
                 ("delivered", models.BigIntegerField(db_default=0)),
@@ -95,13 +96,14 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=(
                             "workspace",
+                            "whole",
                             "span",
                             "hour",
                             "channel",
+                            "test",
                             "provider",
                             "template_id",
                             "campaign_id",
-                            "test",
                         ),
                         name="rollup_once",
                         nulls_distinct=False,

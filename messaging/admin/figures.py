@@ -33,7 +33,7 @@ class RollupAdmin(ReadOnlyAdmin):
         ),
         *("failed", "unsubscribed", "complained", "cancelled", "test"),
     )
-    list_filter = ("span", "channel", "test")
+    list_filter = ("whole", "span", "channel", "test")
     list_select_related = ("workspace",)
     sortable_by = ()
     ordering = ("-hour", "workspace_id", "channel", "provider")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.db import connection, transaction
@@ -27,13 +28,14 @@ def addresses(number: int, scenarios: tuple[str, ...] = ("ann",)) -> list[str]:
 
 
 def rolled(workspace: Workspace) -> Counts:
-    """What the rollups alone hold, by the hour as by the day."""
-    hours, days = (
+    """What the rollups alone hold, by the hour as by the day, whole as in detail."""
+    found = [
         sum((Counts(*row) for row in rows.values_list(*Counts.__slots__)), Counts())
-        for rows in (Rollup.objects.filter(workspace=workspace, span=span) for span in Span)
-    )
-    assert hours == days
-    return hours
+        for span, whole in product(Span, (True, False))
+        for rows in [Rollup.objects.filter(workspace=workspace, span=span, whole=whole)]
+    ]
+    assert len(set(found)) == 1
+    return found[0]
 
 
 @pytest.fixture

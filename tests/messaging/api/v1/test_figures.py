@@ -8,7 +8,7 @@ import pytest
 
 from analytics import health
 from channels_app.types import Channel
-from messaging.dispatch import transitions
+from messaging.dispatch import queue, transitions
 from messaging.dispatch.transitions import Move
 from messaging.models import Mode
 from messaging.models.keys import uuid7
@@ -92,6 +92,7 @@ def test_it_needs_the_scope_of_analytics(path: str) -> None:
 
 @pytest.mark.django_db
 def test_health_is_open_to_everybody_and_says_sandbox_plainly() -> None:
+    queue.valkey().flushdb()
     health.look(workers=())
     body: dict[str, Any] = read(Caller(make_workspace()).get(HEALTH))
     assert (body["status"], body["health"], body["alerts"]) == ("healthy", 1.0, [])
