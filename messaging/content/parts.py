@@ -10,6 +10,8 @@ from typing import Any
 from channels_app.carriage import CARRIES, NEEDS_SUBJECT
 from channels_app.types import Channel
 from messaging.content import screen
+from messaging.content.liquid.context import ABSENT, find
+from messaging.content.liquid.tree import Segments
 from messaging.content.rendering import Compiled, TemplateRefused, compile, subject_line
 from messaging.errors import FieldError, Invalid
 
@@ -50,6 +52,8 @@ class Prepared:
     """Every path that is read, sorted."""
     read_contact: bool
     """Whether anything of the contact is to be filled in."""
+    needs: frozenset[Segments] | None
+    """Paths in all parts: where each has a value, nothing is missing. None where only a render tells."""
 
     @property
     def parts(self) -> Parts:
@@ -62,7 +66,7 @@ class Prepared:
 
     def missing(self, context: Mapping[str, Any]) -> list[str]:
         """The paths, sorted, that a render would fail for."""
-        if self.static:
+        if self.needs is not None and all(find(context, path) is not ABSENT for path in self.needs):
             return []
         wanted = [*self.subject.missing(context), *self.body.missing(context), *self.text.missing(context)]
         return sorted(set(wanted))
@@ -103,7 +107,13 @@ def prepare(parts: Parts, *, channel: Channel, whole: bool = True) -> Prepared:
     if errors:
         raise Invalid(errors[0].detail, errors=errors)
     variables = sorted({name for each in compiled.values() for name in each.variables})
-    return Prepared(**compiled, variables=variables, read_contact=any(map(_CONTACT.match, variables)))
+    needs = [each.needs for each in compiled.values()]
+    return Prepared(
+        **compiled,
+        variables=variables,
+        read_contact=any(map(_CONTACT.match, variables)),
+        needs=None if None in needs else frozenset().union(*(each for each in needs if each is not None)),
+    )
 
 
 def _errors(parts: Parts, channel: Channel) -> Iterator[FieldError]:

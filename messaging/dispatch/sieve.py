@@ -101,6 +101,8 @@ def _people(
 def _filled(recipient: Recipient, person: Person, prepared: Prepared) -> Recipient:
     """The recipient with what the contact knows and the request does not say."""
     data = recipient.data
+    if recipient.name and not prepared.read_contact:
+        return recipient
     if prepared.read_contact:
         data = {"contact": person.snapshot(), **(data or {})}
     return replace(recipient, name=recipient.name or person.name, data=data)

@@ -9,11 +9,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from channels_app.types import Channel
-from messaging.content.screen import Unclean, one_line
-from messaging.errors import Invalid
 from messaging.models import Consent, ConsentStatus, Contact
 from messaging.models.people import ALL
 from messaging.people import contacts
+from messaging.people.lines import line
 from messaging.people.refusals import TRANSACTIONAL
 
 CATEGORY_LENGTH = 100
@@ -59,13 +58,7 @@ def checked_category(category: str) -> str:
     Raises:
         Invalid: it is empty, too long, or more than one line.
     """
-    try:
-        one_line(category)
-    except Unclean as error:
-        raise Invalid.at("/category", error.code, error.detail) from error
-    if not 0 < len(category) <= CATEGORY_LENGTH:
-        raise Invalid.at("/category", "length", f"A category has 1 to {CATEGORY_LENGTH} characters.")
-    return category
+    return line(category, pointer="/category", longest=CATEGORY_LENGTH, shortest=1)
 
 
 def by_channel(consents: Iterable[Consent]) -> dict[str, dict[str, str]]:

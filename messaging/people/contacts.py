@@ -23,10 +23,10 @@ from django.db.models.functions import Now
 from channels_app.addresses import normalise
 from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
-from messaging.content.screen import Unclean, one_line
 from messaging.errors import AlreadyExists, FieldError, Invalid, NotFound
 from messaging.models import ConsentStatus, Contact, Reason, Suppression
 from messaging.models.keys import uuid7
+from messaging.people.lines import line
 
 ID_LENGTH = 255
 NAME_LENGTH = 500
@@ -188,8 +188,6 @@ def cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = _CLEANERS[name](value)
         except InvalidAddress as error:
             errors.append(FieldError(f"/{name}", error.code, str(error)))
-        except Unclean as error:
-            errors.append(FieldError(f"/{name}{error.pointer}", error.code, error.detail))
         except Invalid as error:
             errors += [FieldError(f"/{name}{each.pointer}", each.code, each.detail) for each in error.errors]
     if errors:
@@ -201,16 +199,8 @@ def _address(channel: Channel) -> Callable[[str | None], str]:
     return lambda value: normalise(channel, value) if value else ""
 
 
-def _line(value: str | None, *, length: int) -> str:
-    text = (value or "").strip()
-    one_line(text)
-    if len(text) > length:
-        raise Invalid.at("", "too_long", f"This has at most {length} characters.")
-    return text
-
-
 def _external_id(value: str | None) -> str | None:
-    return _line(value, length=ID_LENGTH) or None
+    return line(value or "", pointer="", longest=ID_LENGTH) or None
 
 
 def _locale(value: str | None) -> str:
@@ -233,9 +223,8 @@ def _time_zone(value: str | None) -> str:
 
 
 def _tags(value: list[str] | None) -> list[str]:
-    tags = list(dict.fromkeys(_line(tag, length=TAG_LENGTH) for tag in value or ()))
-    if "" in tags:
-        raise Invalid.at("", "too_short", "A tag has at least one character.")
+    given = (line(tag, pointer=f"/{n}", longest=TAG_LENGTH, shortest=1) for n, tag in enumerate(value or ()))
+    tags = list(dict.fromkeys(given))
     if len(tags) > TAGS:
         raise Invalid.at("", "too_long", f"A contact has at most {TAGS} tags.")
     return tags
@@ -250,7 +239,7 @@ def _attributes(value: dict[str, Any] | None) -> dict[str, Any]:
 _CLEANERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "external_id": _external_id,
     "avatar_id": lambda value: value,
-    "name": lambda value: _line(value, length=NAME_LENGTH),
+    "name": lambda value: line(value or "", pointer="", longest=NAME_LENGTH),
     "email": _address(Channel.EMAIL),
     "phone": _address(Channel.SMS),
     "telegram_chat_id": _address(Channel.TELEGRAM),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -56,8 +56,7 @@ class Asked(Protocol):
     def avatar_id(self) -> UUID | None: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A contact as sends need it."""
 
     id: UUID
@@ -206,7 +205,7 @@ def find(*, workspace_id: UUID, names: Collection[str], whole: bool = False) -> 
             if left:
                 cursor.execute(query.format(columns=columns), [workspace_id, list(left.values())])
                 rows = {row[0]: row[1:] for row in cursor.fetchall()}
-                found.update((name, _person(rows[value])) for name, value in left.items() if value in rows)
+                found.update((name, Person(*rows[value])) for name, value in left.items() if value in rows)
     return found
 
 
@@ -237,12 +236,7 @@ def _by_avatar(workspace_id: UUID, avatars: Collection[UUID], *, whole: bool) ->
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_BY_AVATAR.format(columns=_WHOLE if whole else _PLAIN), [workspace_id, list(avatars)])
-        return {row[0]: _person(row[1:]) for row in cursor.fetchall()}
-
-
-def _person(row: Sequence[Any]) -> Person:
-    names = Person.__slots__
-    return Person(**dict(zip(names, row, strict=False)))
+        return {row[0]: Person(*row[1:]) for row in cursor.fetchall()}
 
 
 def _subscribed(workspace_id: UUID, contacts: Iterable[UUID]) -> set[UUID]:

@@ -19,7 +19,7 @@ _SQL = re.compile(
 )
 """Every statement that writes rows of messages, whatever its columns: the others may only read them."""
 _WRITES = {"update", "create", "bulk_create", "bulk_update", "update_or_create", "get_or_create", "save"}
-_NOT_MESSAGES = {"ReceiptRecord"}
+_NOT_MESSAGES = {"Consent", "ReceiptRecord"}
 """Models whose own status or state is not that of a message."""
 
 

@@ -70,7 +70,7 @@ def test_what_is_left_out_is_null(caller: Caller) -> None:
         ({"name": "a\nb", "external_id": "x"}, "validation_error", ("/name", "control_character")),
         ({"external_id": "x", "locale": "!"}, "validation_error", ("/locale", "invalid_locale")),
         ({"external_id": "x", "time_zone": "../etc"}, "validation_error", ("/time_zone", "invalid_time_zone")),
-        ({"external_id": "x", "tags": [" "]}, "validation_error", ("/tags", "too_short")),
+        ({"external_id": "x", "tags": [" "]}, "validation_error", ("/tags/0", "too_short")),
         ({"external_id": "x", "avatar_id": "x"}, "validation_error", ("/avatar_id", "invalid_value")),
         ({"external_id": "x", "attributes": {"a": "b" * 33_000}}, "validation_error", ("/attributes", "too_long")),
         ({"external_id": "x", "workspace_id": "x"}, "validation_error", ("/workspace_id", "unknown_field")),
