@@ -27,7 +27,7 @@ def test_a_contact_is_shown_with_consents_subscriptions_and_messages(operator: C
         "&lt;b&gt;Ann",
         "gold",
         "vip",
-        "opted_out",
+        "Opted Out",
         "https://push.example.com/1",
         str(sent.id),
         str(alias.id),
