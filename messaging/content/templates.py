@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q, QuerySet
 
 from channels_app.types import Channel
@@ -14,6 +15,19 @@ from messaging.content import languages
 from messaging.content.parts import Parts, Prepared, Preview, prepare
 from messaging.errors import Invalid, NotFound
 from messaging.models import Content, Message, Template, TemplateVersion
+
+_TEMPLATE = tuple(field.attname for field in Template._meta.concrete_fields)
+_VERSION = tuple(field.attname for field in TemplateVersion._meta.concrete_fields)
+
+# Plain SQL: each send that names a template asks these, and the ORM would take longer to phrase them than the database
+# to answer.
+_OFFERED = f"""
+SELECT w.language, {", ".join(f"t.{name}" for name in _TEMPLATE)}
+  FROM messaging_template t JOIN messaging_workspace w ON w.id = t.workspace_id
+ WHERE t.workspace_id = %s AND t.channel = %s AND t.deleted_at IS NULL AND"""  # noqa: S608
+_OFFERED_BY_KEY = f"{_OFFERED} t.key = %s ORDER BY t.id"
+_OFFERED_BY_ID = f"{_OFFERED} t.id = %s"
+_SAID = f"SELECT {', '.join(_VERSION)} FROM messaging_templateversion WHERE template_id = %s AND version = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,13 +180,22 @@ def offer(*, workspace_id: UUID, name: str, channel: Channel) -> Offer:
         Invalid: the workspace has no such template for the channel.
     """
     key = as_id(name)
-    rows = templates_of(workspace_id=workspace_id).filter(channel=channel.value)
-    rows = rows.filter(key=name) if key is None else rows.filter(id=key)
-    found = list(rows.select_related("workspace").order_by("id"))
-    if not found:
+    with connection.cursor() as cursor:
+        cursor.execute(_OFFERED_BY_KEY if key is None else _OFFERED_BY_ID, [workspace_id, channel.value, key or name])
+        rows = cursor.fetchall()
+    if not rows:
         detail = f"there is no template {name[:100]} for the channel {channel}"
         raise Invalid.at("/template", "template_not_found", detail)
-    return _offered(found)
+    found = [Template.from_db(connection.alias, _TEMPLATE, row[1:]) for row in rows]
+    return Offer(templates={row.language: row for row in found}, default=rows[0][0])
+
+
+def edition_of(template: Template) -> Edition:
+    """What a template says in the version that it was read with."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SAID, [template.id, template.version])
+        said = TemplateVersion.from_db(connection.alias, _VERSION, cursor.fetchone())
+    return Edition(template=template, said=said)
 
 
 def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: str = "") -> Template:
@@ -187,11 +210,7 @@ def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: st
     if not found:
         detail = f"there is no template of the type {action_type[:100]} for the channel {channel}"
         raise Invalid.at("/action_type", "template_not_found", detail)
-    return _offered(found).choose(language)
-
-
-def _offered(rows: Sequence[Template]) -> Offer:
-    return Offer(templates={row.language: row for row in rows}, default=rows[0].workspace.language)
+    return Offer(templates={row.language: row for row in found}, default=found[0].workspace.language).choose(language)
 
 
 def origins(messages: Iterable[Message]) -> dict[UUID, Origin]:

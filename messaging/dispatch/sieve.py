@@ -64,6 +64,7 @@ def sift(
     """
     taken: list[Taken] = []
     rejected: list[Rejected] = []
+    tried: set[UUID] = set()
     people = _people(workspace_id, channel, wordings, recipients)
     plain = [each.to for each in recipients] if people is None else [each.address for each in people]
     addresses = normalise_many(channel, plain)
@@ -79,7 +80,8 @@ def sift(
         wording = wordings.of(person.locale if person else "")
         if person is not None:
             recipient = _filled(recipient, person, wording.prepared)
-        subject = _subject(wording.prepared, recipient, address)
+        subject = _subject(wording.prepared, recipient, address, whole=wording.content_id not in tried)
+        tried.add(wording.content_id)
         if isinstance(subject, _Wrong):
             rejected.append(Rejected(index=index, code=subject.code, detail=subject.detail, pointer=subject.pointer))
             continue
@@ -108,8 +110,12 @@ def _filled(recipient: Recipient, person: Person, prepared: Prepared) -> Recipie
     return replace(recipient, name=recipient.name or person.name, data=data)
 
 
-def _subject(prepared: Prepared, recipient: Recipient, address: str) -> str | _Wrong:
-    """Check a recipient's own part and render the subject for it."""
+def _subject(prepared: Prepared, recipient: Recipient, address: str, *, whole: bool) -> str | _Wrong:
+    """Check a recipient's own part and render the subject for it.
+
+    `whole` renders the rest too, for nothing but to see whether that can be done: once for each wording, since for all
+    it would take as long as sending.
+    """
     if not recipient.name.isprintable():
         try:
             screen.one_line(recipient.name)
@@ -123,6 +129,9 @@ def _subject(prepared: Prepared, recipient: Recipient, address: str) -> str | _W
         detail = f"the template needs: {', '.join(missing)[:_LONGEST_DETAIL]}"
         return _Wrong(pointer="/data", code="missing_variables", detail=detail)
     try:
+        if whole:
+            prepared.body.render(context)
+            prepared.text.render(context)
         return render_subject(prepared.subject, context)
     except RenderFailed as error:
         return _Wrong(pointer="/data", code="render_failed", detail=error.detail)

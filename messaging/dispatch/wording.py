@@ -68,7 +68,7 @@ class Wordings:
         if locale not in self._by_locale:
             template = self._offer.choose(self._draft.language, locale)
             if template.id not in self._by_template:
-                self._by_template[template.id] = self._worded(templates.newest([template])[0])
+                self._by_template[template.id] = self._worded(templates.edition_of(template))
             self._by_locale[locale] = self._by_template[template.id]
         return self._by_locale[locale]
 

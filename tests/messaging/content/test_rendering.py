@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from messaging.content.rendering import (
     LONG_LENGTH,
     SHORT_LENGTH,
     SUBJECT_LENGTH,
+    Compiled,
     RenderFailed,
     TemplateRefused,
     compile,
