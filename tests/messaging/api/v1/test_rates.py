@@ -1,4 +1,4 @@
-"""How often a caller may ask: headers, refusals, and exactness over threads and processes."""
+"""How often a caller may ask, and how much a workspace may send: exact over threads and processes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpResponse
 from pytest_django import Settings
 
 from messaging.dispatch import queue, rates
-from messaging.models import ApiKey, User
+from messaging.models import ApiKey, Message, Usage, User, Workspace
 from messaging.models.keys import uuid7
+from tests.factories import accept_message
 from tests.messaging.api.callers import Caller, assert_problem, make_caller, read
 
 ME = "/api/v1/me"
@@ -32,6 +34,21 @@ def awake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limit(caller: Caller, number: int | None) -> None:
     ApiKey.objects.filter(workspace=caller.workspace).update(rate_limit=number)
+
+
+def together(work: Callable[[], None], number: int) -> None:
+    """Do the work in so many threads at once."""
+    ready = threading.Barrier(number)
+
+    def run() -> None:
+        ready.wait()
+        work()
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
 
 
 def told(answer: HttpResponse) -> tuple[int, int]:
@@ -209,22 +226,16 @@ def test_of_64_requests_at_once_exactly_the_allowed_number_is_answered() -> None
     caller = make_caller()
     limit(caller, 20)
     statuses: list[int] = []
-    ready = threading.Barrier(64)
 
     def ask() -> None:
         own = Caller(caller.workspace)
         own.headers = caller.headers
-        ready.wait()
         try:
             statuses.append(own.get(ME).status_code)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=ask) for _ in range(64)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    together(ask, 64)
     assert (statuses.count(200), statuses.count(429)) == (20, 44)
 
 
@@ -241,3 +252,133 @@ def test_no_minute_holds_more_than_the_limit_wherever_it_begins() -> None:
     assert not second.passed
     assert str(now - 61) not in queue.valkey().hkeys(key)
     assert 0 < queue.valkey().ttl(key) <= rates.WINDOW + 1
+
+
+SEND: dict[str, Any] = {"channel": "email", "to": "ann@example.com", "subject": "Hi", "text": "Good day"}
+MESSAGES = "/api/v1/messages"
+
+
+def grant(caller: Caller, number: int | None) -> None:
+    Workspace.objects.filter(id=caller.workspace.id).update(daily_quota=number)
+
+
+def batch(number: int) -> dict[str, Any]:
+    shared = {name: value for name, value in SEND.items() if name != "to"}
+    return {**shared, "recipients": [{"to": f"p{n}@example.com"} for n in range(number)]}
+
+
+def test_a_day_has_as_many_messages_as_the_quota(caller: Caller) -> None:
+    grant(caller, 2)
+    for _ in range(2):
+        read(caller.post(MESSAGES, SEND), 202)
+    refused = caller.post(MESSAGES, SEND)
+    assert_problem(refused, 429, "quota_exceeded")
+    assert 0 < int(refused["Retry-After"]) <= 86_400
+    assert Message.objects.count() == 2
+    grant(caller, 3)
+    read(caller.post(MESSAGES, SEND), 202)
+    grant(caller, None)
+    read(caller.post(MESSAGES, SEND), 202)
+
+
+def test_a_batch_that_does_not_fit_is_refused_whole(caller: Caller) -> None:
+    grant(caller, 10)
+    read(caller.post(f"{MESSAGES}/batch", batch(6)), 202)
+    assert_problem(caller.post(f"{MESSAGES}/batch", batch(5)), 429, "quota_exceeded")
+    assert Message.objects.count() == 6
+    read(caller.post(f"{MESSAGES}/batch", batch(4)), 202)
+
+
+def test_recipients_that_are_not_taken_cost_nothing(caller: Caller) -> None:
+    grant(caller, 2)
+    body = batch(2)
+    body["recipients"].append({"to": "nobody"})
+    assert len(read(caller.post(f"{MESSAGES}/batch", body), 202)["rejected"]) == 1
+
+
+def test_a_repeat_a_dry_run_and_a_refusal_cost_nothing(caller: Caller) -> None:
+    grant(caller, 2)
+    for _ in range(3):
+        read(caller.post(MESSAGES, SEND, Idempotency_Key="k"), 202)
+        read(caller.post(MESSAGES, {**SEND, "dry_run": True}))
+        assert caller.post(MESSAGES, {**SEND, "to": "nobody"}).status_code == 422
+    read(caller.post(MESSAGES, SEND), 202)
+    assert_problem(caller.post(MESSAGES, {**SEND, "dry_run": True}), 429, "quota_exceeded")
+    # What was answered is answered again, whatever is left of the day.
+    read(caller.post(MESSAGES, SEND, Idempotency_Key="k"), 202)
+
+
+def test_a_new_day_begins_with_a_full_quota(caller: Caller) -> None:
+    grant(caller, 1)
+    read(caller.post(MESSAGES, SEND), 202)
+    Usage.objects.update(day=date(2026, 1, 1))
+    read(caller.post(MESSAGES, SEND), 202)
+    assert_problem(caller.post(MESSAGES, SEND), 429, "quota_exceeded")
+
+
+def test_what_comes_late_from_the_day_before_counts_for_the_new_day(caller: Caller) -> None:
+    grant(caller, 5)
+    Usage.objects.create(workspace=caller.workspace, day=date(2999, 1, 1), accepted=4)
+    read(caller.post(MESSAGES, SEND), 202)
+    assert list(Usage.objects.values_list("day", "accepted")) == [(date(2999, 1, 1), 5)]
+    assert_problem(caller.post(MESSAGES, SEND), 429, "quota_exceeded")
+
+
+def test_workspaces_have_quotas_of_their_own(caller: Caller, stranger: Caller) -> None:
+    for each in (caller, stranger):
+        grant(each, 1)
+        read(each.post(MESSAGES, SEND), 202)
+        assert_problem(each.post(MESSAGES, SEND), 429, "quota_exceeded")
+
+
+def test_a_workspace_without_a_quota_is_not_counted(caller: Caller) -> None:
+    read(caller.post(MESSAGES, SEND), 202)
+    assert not Usage.objects.exists()
+
+
+def test_a_quota_of_zero_takes_nothing(caller: Caller) -> None:
+    grant(caller, 0)
+    assert_problem(caller.post(MESSAGES, SEND), 429, "quota_exceeded")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_threads_together_never_get_beyond_the_quota() -> None:
+    caller = make_caller()
+    grant(caller, 50)
+    statuses: list[int] = []
+
+    def ask() -> None:
+        own = Caller(caller.workspace)
+        own.headers = caller.headers
+        try:
+            for turn in range(5):
+                body, path = (batch(3), f"{MESSAGES}/batch") if turn == 2 else (SEND, MESSAGES)
+                statuses.append(own.post(path, body).status_code)
+        finally:
+            connections.close_all()
+
+    together(ask, 20)
+    assert set(statuses) == {202, 429}
+    assert len(statuses) == 100
+    stored, (counted,) = Message.objects.count(), Usage.objects.values_list("accepted", flat=True)
+    # Where three do not fit, fewer may be left.
+    assert stored == counted
+    assert 48 <= stored <= 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_accept_that_is_rolled_back_gives_its_messages_back() -> None:
+    caller = make_caller()
+    grant(caller, 1)
+
+    class Broken(Exception):
+        pass
+
+    def accept() -> None:
+        with transaction.atomic():
+            accept_message(caller.workspace)
+            raise Broken
+
+    with pytest.raises(Broken):
+        accept()
+    read(caller.post(MESSAGES, SEND), 202)
