@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from messaging.admin import figures, messages, people, templates, tenancy, traffic
+from messaging.admin import campaigns, figures, messages, people, templates, tenancy, traffic
 
-__all__ = ["figures", "messages", "people", "templates", "tenancy", "traffic"]
+__all__ = ["campaigns", "figures", "messages", "people", "templates", "tenancy", "traffic"]
 
 admin.site.site_header = admin.site.site_title = "Dispatch"
 admin.site.index_title = "Operations"

@@ -118,10 +118,10 @@ def change(*, workspace_id: UUID, campaign_id: UUID, changes: Mapping[str, Any],
         template = _checked(plan, workspace_id=workspace_id, at_any_time=same_time)
         _write(row, plan, template)
         row.error_code = row.error_detail = ""
-        if row.scheduled_at is None:
-            row.status = CampaignStatus.DRAFT.value
         row.updated_at = timezone.now()
         row.save()
+        if plan.scheduled_at is None:
+            Campaign.objects.filter(id=row.id).update(status=CampaignStatus.DRAFT.value)
     return get(workspace_id=workspace_id, campaign_id=campaign_id)
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from messaging.campaigns import audience
 from messaging.campaigns.plans import CHANGEABLE, ENDED, get, held
 from messaging.dispatch import control
-from messaging.errors import Conflict
+from messaging.errors import Conflict, DispatchError
 from messaging.models import Campaign, CampaignStatus, Message
 from messaging.people import refusals
 from messaging.state import CANCELLABLE, RETRYABLE, WAITING, Cause
@@ -175,8 +175,14 @@ def _demand(row: Campaign, states: set[CampaignStatus], deed: str) -> None:
         raise Conflict(f"A campaign that is {row.status} cannot be {deed}.", code=code)
 
 
-def _move(row: Campaign, status: CampaignStatus) -> None:
-    row.status = status.value
-    row.error_code = row.error_detail = ""
-    row.updated_at = timezone.now()
-    row.save(update_fields=["status", "started_at", "finished_at", "error_code", "error_detail", "updated_at"])
+def send_back(row: Campaign, error: DispatchError) -> None:
+    """Make a campaign that could not start when it should have a draft again, which says why."""
+    row.started_at = None
+    _move(row, C.DRAFT, code=error.code, detail=error.detail)
+
+
+def _move(campaign: Campaign, status: CampaignStatus, *, code: str = "", detail: str = "") -> None:
+    campaign.status = status.value
+    campaign.error_code, campaign.error_detail = code, detail
+    campaign.updated_at = timezone.now()
+    campaign.save(update_fields=["status", "started_at", "finished_at", "error_code", "error_detail", "updated_at"])

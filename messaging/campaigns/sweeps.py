@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from messaging.campaigns import runs
-from messaging.errors import DispatchError, Unavailable
+from messaging.errors import DispatchError, EncryptionFailed, Unavailable
 from messaging.models import Campaign, CampaignStatus
 from messaging.state import Cause
 
@@ -48,12 +48,10 @@ def _start(campaign_id: UUID) -> bool:
         try:
             with transaction.atomic():
                 runs.launch(row)
-        except Unavailable:
+        except (Unavailable, EncryptionFailed):
             raise
         except DispatchError as error:
-            row.status, row.started_at = C.DRAFT.value, None
-            row.error_code, row.error_detail = error.code, error.detail
-            row.save(update_fields=["status", "error_code", "error_detail"])
+            runs.send_back(row, error)
             log.warning("campaign_not_started", campaign=str(campaign_id), code=error.code)
             return False
     log.info("campaign_started", campaign=str(campaign_id))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -19,10 +17,6 @@ from messaging.dispatch.transitions import Move
 from messaging.errors import NotFound, TransitionRefused
 from messaging.models import Message
 from messaging.state import Cause, Priority, Status
-
-_HELD_FOR: Final = timedelta(days=36_500)
-"""A message that is held back is due in a hundred years: no claim ever meets it, and none has to look for it."""
-_FAR: Final = timedelta(days=18_250)
 
 
 def cancel(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
@@ -69,7 +63,7 @@ def hold_many(*, ids: Sequence[UUID], cause: Cause) -> set[UUID]:
     with transaction.atomic():
         transitions.lock(ids)
         held = loose(Message.objects.filter(id__in=ids)).values_list("id", flat=True)
-        moves = [Move(id=key, type="paused", due=_HELD_FOR.total_seconds()) for key in held]
+        moves = [Move(id=key, type="paused", due=transitions.HELD.total_seconds()) for key in held]
         return transitions.advance_many(moves, cause=cause)
 
 
@@ -96,7 +90,7 @@ def held_back(rows: QuerySet[Message]) -> QuerySet[Message]:
 
 def is_held() -> Q:
     """What tells a message that is held back from one that waits for its time."""
-    return Q(next_attempt_at__gt=timezone.now() + _FAR)
+    return Q(next_attempt_at__gt=timezone.now() + transitions.FAR)
 
 
 def _known(workspace_id: UUID | None, ids: Sequence[UUID]) -> list[Message]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -109,6 +109,11 @@ class Claimed:
     refusal: dict[str, Any] | None = None
     """Why it must not be sent after all: what its recipient said, or a suppression."""
 
+
+HELD: Final = timedelta(days=36_500)
+"""A message that is held back is due in a hundred years: no claim ever meets it, and none has to look for it."""
+FAR: Final = timedelta(days=18_250)
+"""What is due later than this is held back."""
 
 _OWN = (
     "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, campaign_id, channel, priority, "

@@ -9,14 +9,13 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from django.db.models.functions import Now
 
 from channels_app.types import Channel
 from messaging.dispatch import control
 from messaging.errors import NotFound
 from messaging.inbox import feed
 from messaging.inbox.feed import Reader
-from messaging.models import Contact, ContactAlias, Message, MessageEvent, Workspace
+from messaging.models import ContactAlias, Message, MessageEvent, Workspace
 from messaging.models.keys import uuid7
 from messaging.people import merging
 from messaging.state import Cause
@@ -185,35 +184,31 @@ def test_nobody_marks_what_is_not_theirs(workspace: Workspace, reader: Reader, m
     assert Message.objects.filter(seen_at=None, opened_at=None, archived_at=None).count() == 2
 
 
-MANY = 5_000
-
-
 def test_a_feed_and_its_counts_read_little_more_than_they_show(workspace: Workspace, reader: Reader):
-    key = said(workspace, to=str(reader.avatar_id))
-    Message.objects.filter(id=key).update(opened_at=Now())
-    row = message(key)
+    row = message(said(workspace, to=str(reader.avatar_id)))
     contact = make_contact(workspace, avatar_id=reader.avatar_id)
-    for name, opened in ((str(reader.avatar_id), row.opened_at), (str(contact.id), row.opened_at), ("else", None)):
-        Message.objects.bulk_create(
-            [
-                Message(
-                    workspace=workspace,
-                    content_id=row.content_id,
-                    channel="onsite",
-                    status="OPENED" if opened else "DELIVERED",
-                    recipient=name,
-                    opened_at=opened,
-                )
-                for _ in range(MANY)
-            ],
-            batch_size=1_000,
-        )
+    old = feed.read(reader=reader, message_id=row.id).opened_at
+    read = [(str(name), old) for name in (reader.avatar_id, contact.id) for _ in range(150)]
+    others = [(f"person-{n % 50}", None) for n in range(6_000)]
+    Message.objects.bulk_create(
+        [
+            Message(
+                workspace=workspace,
+                content_id=row.content_id,
+                channel="onsite",
+                status="OPENED" if opened else "DELIVERED",
+                recipient=name,
+                opened_at=opened,
+            )
+            for name, opened in (*read, *others)
+        ],
+        batch_size=1_000,
+    )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE messaging_message")
 
-    assert touched(lambda: feed.items(reader=reader, ascending=False, beyond=None, limit=51)) < 400
+    assert touched(lambda: feed.items(reader=reader, ascending=False, beyond=None, limit=51)) < 200
     assert touched(lambda: feed.counts(reader=reader)) < 50
-    assert Contact.objects.count() == 1
 
 
 def touched(call: Callable[[], Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -31,7 +32,7 @@ class InboxView(View):
         caller = self.caller
         return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=caller.test)
 
-    def paged(self, found: Slice[models.Message], listing: Listing) -> HttpResponse:
+    def paged(self, found: Slice[Any], listing: Listing) -> HttpResponse:
         shown = dict(zip((row.id for row in found.rows), out.items(found.rows), strict=True))
         return answer(page(self.request._request, found, lambda row: shown[row.id], query=listing.query))
 
