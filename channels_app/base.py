@@ -19,7 +19,8 @@ class Session(ABC):
         """Send what `batch` yields and yield each message's outcome as soon as it is known.
 
         Drawing from `batch` waits until the message's hand-over group is marked, and ends when the lease does;
-        it is done only in the thread that iterates the outcomes. `may_send` is asked right before each message
+        it is done only in the thread that iterates the outcomes. At most `limits.group` messages may be drawn and
+        unanswered, or the next draw waits for a mark that never comes. `may_send` is asked right before each message
         is begun; once it says no, nothing further is sent and drawn messages are answered `Throttled(wait=0)`.
         Every drawn message is answered exactly once, also when the connection breaks: outcomes are values, since
         one bad item must not end the batch.

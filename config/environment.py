@@ -25,8 +25,10 @@ class Environment:
 
     def words(self, name: str, default: Sequence[str], *, required: bool = False) -> list[str]:
         """Comma-separated values."""
-        value = self.secret(name, "", required=required)
-        return [word.strip() for word in value.split(",") if word.strip()] if value else list(default)
+        words = [word.strip() for word in self.text(name, "").split(",") if word.strip()]
+        if not words and required:
+            raise ImproperlyConfigured(f"{name}: must be set in production")
+        return words or list(default)
 
     def integer(self, name: str, default: int, *, least: int = 1) -> int:
         value = self.text(name, str(default))

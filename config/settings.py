@@ -31,12 +31,14 @@ DEBUG = False
 _LOCAL_KEY = "local-only-key-of-a-process-that-was-not-started-by-dispatch-up"
 SECRET_KEY = env.secret("SECRET_KEY", _LOCAL_KEY, required=PRODUCTION)
 SECRET_KEY_IS_DEFAULT = SECRET_KEY == _LOCAL_KEY
+if PRODUCTION and SECRET_KEY_IS_DEFAULT:
+    raise ImproperlyConfigured("SECRET_KEY: the one that everybody knows is refused in production")
 
 
-def _keys(value: str) -> dict[str, bytes]:
-    """Read `id:base64 of 32 bytes`, comma separated; the first one encrypts."""
+def _keys(parts: list[str]) -> dict[str, bytes]:
+    """Read keys, each `id:base64 of 32 bytes`; the first one encrypts."""
     keys: dict[str, bytes] = {}
-    for part in filter(None, (item.strip() for item in value.split(","))):
+    for part in parts:
         name, _, encoded = part.partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
@@ -48,7 +50,7 @@ def _keys(value: str) -> dict[str, bytes]:
     return keys
 
 
-DISPATCH_KEYS = _keys(env.secret("DISPATCH_KEYS", "", required=PRODUCTION))
+DISPATCH_KEYS = _keys(env.words("DISPATCH_KEYS", [], required=PRODUCTION))
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], required=PRODUCTION)
 if PRODUCTION and "*" in ALLOWED_HOSTS:
@@ -123,7 +125,15 @@ def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// is supported")
-    options: dict[str, Any] = {"connect_timeout": 5, "application_name": f"dispatch-{PROCESS or 'command'}"}
+    options: dict[str, Any] = {
+        "application_name": f"dispatch-{PROCESS or 'command'}",
+        "connect_timeout": 5,
+        # A peer that vanished without a word is noticed within ten seconds, not after the kernel's two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
     guards = ["-c idle_in_transaction_session_timeout=10s"]
     if PROCESS == "api":
         guards += ["-c statement_timeout=20s", "-c lock_timeout=5s"]
@@ -239,4 +249,6 @@ LOGGING_CONFIG = None
 LOGGING = logging_config(process=PROCESS, level=env.text("LOG_LEVEL", "INFO"))
 SILENCED_SYSTEM_CHECKS: list[str] = []
 FLOWER_PASSWORD = env.text("FLOWER_PASSWORD", "")
+if "," in FLOWER_PASSWORD:
+    raise ImproperlyConfigured("FLOWER_PASSWORD: Flower would read a comma as the end of the password")
 configure(LOGGING)

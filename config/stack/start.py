@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from config.stack.home import CLONE, Home, read_json
@@ -17,6 +18,8 @@ from config.stack.variables import Ports
 
 READY = "\0"
 """What the background process writes when everything works; without it, its exit code is the answer."""
+_STOPPED = 130
+"""The exit code of a start that a signal ended."""
 
 
 def foreground(home: Home, wish: Wish, *, report: int | None = None) -> int:
@@ -35,14 +38,15 @@ def foreground(home: Home, wish: Wish, *, report: int | None = None) -> int:
             _release(screen)
             journal.leave()
 
-    return 0 if Stack(home, wish, journal).run(on_ready=on_ready) else 130
+    return 0 if Stack(home, wish, journal).run(on_ready=on_ready) else _STOPPED
 
 
-def background(home: Home, arguments: Sequence[str], *, quiet: bool = False) -> int:
+def background(home: Home, arguments: Sequence[str]) -> int:
     """Start the stack in a session of its own and return when it is ready, or with its exit code if it gives up."""
     home.make()
     read, write = os.pipe()
     with home.log("supervisor").open("ab") as log:
+        begun = log.tell()
         command = [sys.executable, "-m", "config.cli", "up", "--home", str(home.root), *arguments]
         process = subprocess.Popen(
             [*command, "--report", str(write)],
@@ -55,13 +59,16 @@ def background(home: Home, arguments: Sequence[str], *, quiet: bool = False) -> 
         )
     os.close(write)
     try:
-        if _relay(read, quiet):
+        if _relay(read):
             return 0
-        return process.wait() or 1
+        code = process.wait() or 1
+        if code != _STOPPED:
+            print(f"dispatch: {_reason(home.log('supervisor'), begun)}", file=sys.stderr)
+        return code
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
         process.wait()
-        return 130
+        return _STOPPED
     finally:
         process.returncode = process.returncode or 0  # It goes on without us: no warning that it was not waited for.
 
@@ -91,13 +98,22 @@ def _release(screen: IO[str]) -> None:
         screen.close()
 
 
-def _relay(source: int, quiet: bool) -> bool:
+def _relay(source: int) -> bool:
     """Show what comes until the other end closes, and tell whether it said that it is ready."""
     said = False
     with os.fdopen(source, "rb", buffering=0) as stream:
         while chunk := stream.read(4096):
             said = said or READY.encode() in chunk
-            if not quiet:
-                sys.stdout.write(chunk.replace(READY.encode(), b"").decode("utf-8", "replace"))
-                sys.stdout.flush()
+            sys.stdout.write(chunk.replace(READY.encode(), b"").decode("utf-8", "replace"))
+            sys.stdout.flush()
     return said
+
+
+def _reason(log: Path, begun: int) -> str:
+    """Return the refusal that a start in the background has written, else the last that it said."""
+    with log.open("rb") as source:
+        # A log that became shorter was moved aside, and begins anew. One that runs already writes between the lines.
+        source.seek(begun if begun <= log.stat().st_size else 0)
+        lines = source.read().decode("utf-8", "replace").splitlines()
+    refusals = [line.removeprefix("dispatch: ") for line in lines if line.startswith("dispatch: ")]
+    return (refusals or lines or ["it ended without a word"])[-1]

@@ -20,7 +20,7 @@ from messaging.state import Cause, Priority, Status
 
 
 def cancel(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
-    """Cancel a message that nobody has begun to send; after this it is never sent.
+    """Cancel a message that waits to be sent, or to be tried again; after this no attempt is begun.
 
     Raises:
         NotFound: the workspace has no such message.

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.utils import timezone
 
-from channels_app.errors import ProviderMissing
 from channels_app.types import Channel
 from messaging.dispatch import providers, transitions
 from messaging.dispatch.queue import Lane
@@ -45,7 +44,7 @@ def explain(message: Message) -> dict[str, Any]:
         message,
         events=list(message.events.all()),
         claim=claim,
-        reports_delivery=_reports_delivery(message),
+        reports_delivery=providers.reports_delivery(message.channel, message.provider),
         now=timezone.now(),
     )
 
@@ -95,16 +94,6 @@ def account(
     }
 
 
-def _reports_delivery(message: Message) -> bool | None:
-    if not message.provider:
-        return None
-    try:
-        adapter = providers.registry().by_provider(Channel(message.channel), message.provider)
-    except ProviderMissing:
-        return None
-    return adapter.reports_delivery
-
-
 def _since(message: Message, status: Status) -> datetime:
     entered: datetime | None = getattr(message, status.stamp) if status.stamp else None
     return entered or message.created_at
@@ -141,10 +130,13 @@ def _standing(
             return _sent(message, reports_delivery)
         case Status.FAILED | Status.BOUNCED:
             return _ended_badly(message, status)
+        case Status.CANCELLED:
+            return _cancelled(message)
         case _:
             return _PLAIN[status]
 
 
+_FINAL = "Nothing: this state is final."
 _PLAIN: dict[Status, Standing] = {
     Status.DELIVERED: Standing(
         why="The provider reported that it arrived.",
@@ -158,12 +150,7 @@ _PLAIN: dict[Status, Standing] = {
         why="The recipient followed a link in it.",
         next="Nothing is awaited. An opt-out is recorded if it is reported.",
     ),
-    Status.UNSUBSCRIBED: Standing(
-        why="The recipient opted out through this message.", next="Nothing: this state is final."
-    ),
-    Status.CANCELLED: Standing(
-        why="It was cancelled before a worker took it, so it was never sent.", next="Nothing: this state is final."
-    ),
+    Status.UNSUBSCRIBED: Standing(why="The recipient opted out through this message.", next=_FINAL),
 }
 
 
@@ -260,6 +247,13 @@ def _ended_badly(message: Message, status: Status) -> Standing:
     if status is Status.BOUNCED:
         why = f"It came back: {reason}." if reason else "It came back."
     return Standing(why=why, next="Nothing by itself. A person may retry it, which grants fresh attempts.")
+
+
+def _cancelled(message: Message) -> Standing:
+    why = "It was cancelled before any attempt, so it was never sent."
+    if message.attempts:
+        why = f"It was cancelled after attempt {message.attempts}; the timeline tells how that ended."
+    return Standing(why=why, next=_FINAL)
 
 
 def _error(message: Message) -> str:

@@ -44,13 +44,20 @@ def ensure_for(keys: list[UUID]) -> list[str]:
 
 
 def missing(now: datetime | None = None) -> list[str]:
-    """The names of partitions that should exist by now and do not."""
+    """The names of partitions that should exist by now and do not; none before their parents are made."""
     at = now or datetime.now(UTC)
     wanted = [
-        _name(parent, month_start(at.year, at.month + offset)) for parent in PARENTS for offset in range(MONTHS_AHEAD)
+        (parent, _name(parent, month_start(at.year, at.month + offset)))
+        for parent in PARENTS
+        for offset in range(MONTHS_AHEAD)
     ]
+    parents, names = zip(*wanted, strict=True)
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [wanted])
+        cursor.execute(
+            "SELECT name FROM unnest(%s::text[], %s::text[]) AS wanted(parent, name) "
+            "WHERE to_regclass(parent) IS NOT NULL AND to_regclass(name) IS NULL",
+            [list(parents), list(names)],
+        )
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from messaging.errors import Invalid, NotFound, Unauthenticated
 from messaging.models import ApiKey, Mode, Role, Workspace
@@ -66,13 +67,15 @@ def create(
     """Make a key that acts for the caller, with some of the caller's scopes.
 
     Raises:
-        Invalid: the name or a scope is malformed.
+        Invalid: the name or a scope is malformed, or the key would have expired already.
         Forbidden: a scope is not among the caller's, or a test key asks for a live one.
     """
     if mode is Mode.LIVE:
         demand_live(caller)
     if not 0 < len(name.strip()) <= NAME_LENGTH:
         raise Invalid.at("/name", "invalid_length", f"A name has 1 to {NAME_LENGTH} characters.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid.at("/expires_at", "in_the_past", "expires_at lies in the past.")
     return make(
         workspace_id=caller.workspace_id,
         user_id=caller.user_id,

@@ -1,6 +1,6 @@
 """Prints one table of ratios, each measured side by side in this run on this machine.
 
-Absolute figures stand beside the ratios; they belong to the machine. See docs/performance.md.
+Absolute figures stand beside the ratios; they belong to the machine.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ _ONCE = ("memory", "start")
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
+    # Ended by an exception, so that every process ends too and the home is taken away.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     figures = Figures()
     begun = time.monotonic()
     rounds = [name for name in CASES if name in options.only]

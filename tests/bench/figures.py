@@ -23,11 +23,14 @@ class Row:
     goal: str = ""
     floor: str = ""
     as_percent: bool = False
-    smaller_is_better: bool = False
+    compares: bool = True
+    """Whether ours over theirs says anything."""
 
     @property
     def ratios(self) -> list[float]:
         """Ours over theirs, round by round: above 1 is faster, or, for times, slower."""
+        if not self.compares:
+            return []
         return [mine / other for mine, other in zip(self.ours, self.theirs, strict=False) if other]
 
     @property

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     """Run every fault in every round and give the exit code."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from tests.chaos import faults
-    from tests.running import servers
+    from tests.servers import servers
 
     options = _arguments(arguments, list(faults.FAULTS))
     console = Console(width=None if sys.stdout.isatty() else 140)

@@ -52,9 +52,9 @@ def test_a_taken_port_is_told_before_anything_starts(home: Home, taken_port: str
     port = ["--port", taken_port] if flag == "--port" else ["--port", _free(), "--flower-port", taken_port]
     done = command("up", "--home", str(home.root), *port, *extra)
     assert done.returncode == 1
-    said = done.stderr or home.log("supervisor").read_text()
-    assert f"port {taken_port} is taken by another program" in said
-    assert flag in said
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert f"port {taken_port} is taken by another program" in done.stderr
+    assert flag in done.stderr
     assert not (home.root / "postgres").exists()
 
 
@@ -65,6 +65,12 @@ def test_a_second_start_on_one_home_names_the_first(home: Home) -> None:
         assert f"already runs on {home.root} (process {os.getpid()})" in line
     finally:
         os.close(held)
+
+
+def test_a_start_in_the_background_says_why_it_failed_and_not_why_another_did(home: Home) -> None:
+    home.log("supervisor").write_text("dispatch: an older story\n")
+    home.secrets.write_text("{")
+    assert f"{home.secrets} is damaged" in refusal("up", "-d", "--home", str(home.root), "--port", _free())
 
 
 def test_an_argument_that_is_not_known_is_refused() -> None:

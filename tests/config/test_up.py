@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -16,9 +18,10 @@ import pytest
 
 from config.stack import locks, orphans
 from config.stack.home import Home
-from config.stack.processes import Shape, processes
+from config.stack.processes import POOLS, Shape, processes
 from config.stack.servers import free_port
 from config.stack.state import last_run, running
+from messaging.dispatch.queue import LANES
 
 from .conftest import is_alive, until
 
@@ -73,6 +76,8 @@ def test_a_stack_comes_up_survives_kills_and_keeps_its_data(command: Command) ->
     assert made["api_key"] not in first.stdout, "a key that is printed is a key in a log"
     assert made["password"] not in first.stdout
 
+    _look_at_flower(made)
+
     pids = command.pids()
     assert sorted(pids) == sorted(NAMES)
     status = command.run("status")
@@ -81,7 +86,7 @@ def test_a_stack_comes_up_survives_kills_and_keeps_its_data(command: Command) ->
 
     second = command.run("up", "-d", "--port", str(free_port()))
     assert second.returncode == 1
-    assert "already runs" in second.stdout + second.stderr + command.home.log("supervisor").read_text()
+    assert f"already runs on {command.home.root} (process {locks.holder(command.home.lock)})" in second.stderr
 
     # A killed server and a killed worker come back, and nobody else is touched.
     for name in ("postgres", "valkey", "email"):
@@ -132,6 +137,32 @@ def test_a_first_start_that_is_killed_or_stopped_can_be_repeated(command: Comman
     )
     with urllib.request.urlopen(request) as answer:  # noqa: S310 - http
         assert answer.status == 200
+
+
+def _look_at_flower(made: dict[str, Any]) -> None:
+    """It wants its password, changes nothing, and shows what bells and sweeps carry: names of lanes and processes."""
+    tasks = f"{made['flower_url']}/api/tasks"
+    key = base64.b64encode(f"{made['flower_username']}:{made['flower_password']}".encode()).decode()
+    known = {"Authorization": f"Basic {key}"}
+    wrong = {"Authorization": f"Basic {base64.b64encode(b'operator:wrong').decode()}"}
+    for path in ("/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers"):
+        url = made["flower_url"] + path
+        assert [_ask(url, {})[0], _ask(url, wrong)[0], _ask(url, known)[0]] == [401, 401, 200], path
+    for path in ("/api/worker/shutdown/email@here", "/api/task/async-apply/workers.sweep"):
+        assert _ask(made["flower_url"] + path, known, b"{}")[0] == 403, path
+    shown = {(task["name"], task["args"], task["kwargs"]) for task in json.loads(_ask(tasks, known)[1]).values()}
+    names = {*(lane.name for lane in LANES), *POOLS}
+    assert {args for _, args, _ in shown} <= {"()", *(f"['{name}']" for name in names)}
+    assert ("workers.sweep", "()", "{}") in shown
+
+
+def _ask(url: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:  # noqa: S310 - http
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, b""
 
 
 def _renewed(now: dict[str, int], before: dict[str, int]) -> bool:

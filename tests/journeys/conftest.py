@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running import Pair, servers
+from tests.servers import Pair, servers
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import faults
-from tests.running import Pair
+from tests.servers import Pair
 
 pytestmark = pytest.mark.journey
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.client import Client
 from tests.ledger import Ledger
-from tests.running import Pair, Stack, eventually
+from tests.running import Stack, eventually
+from tests.servers import Pair
 
 pytestmark = pytest.mark.journey
 
@@ -100,8 +101,6 @@ def test_a_scheduled_message_goes_out_at_its_time_and_not_before(world: World) -
 
 def test_what_nobody_sent_in_time_expires(world: World) -> None:
     waiting = world.client.send("delivered@example.com", priority="urgent", expires_at=_in(2.0))
-    scheduled = world.client.send("delivered@example.com", scheduled_at=_in(60.0), expires_at=_in(61.0))
-    world.client.cancel(scheduled)
 
     message = _await(world, waiting, "FAILED")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -20,6 +21,8 @@ T = TypeVar("T")
 STRICT_BYTES = 64 * 1024
 """Up to this size a name that stands twice in one object is refused; in longer bodies the last one counts."""
 
+_WHOLE = ""
+"""The pointer to a body as a whole, where what is wrong has no place among its values."""
 _JSON = re.compile(r"application/json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?\Z", re.IGNORECASE)
 _SEGMENT = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _PLACED = re.compile(r"(?P<what>.*) - at `(?P<key>key in )?(?P<path>\$[^`]*)`\Z", re.DOTALL)
@@ -66,7 +69,8 @@ def _stream(request: HttpRequest, announced: str) -> Any:
 
 
 def _refuse_size(limit: int) -> NoReturn:
-    raise TooLarge(f"A request body has at most {limit} bytes.", code="body_too_large")
+    detail = f"A request body has at most {limit} bytes."
+    raise TooLarge(detail, code="body_too_large", errors=[FieldError(_WHOLE, "body_too_large", detail)])
 
 
 def parse(body: bytes, into: type[T]) -> T:
@@ -102,25 +106,29 @@ def decode_unscreened(body: bytes) -> Any:
             return msgspec.json.decode(body)
         return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except msgspec.ValidationError as error:
-        raise Invalid("A number is out of range.", code="out_of_range") from error
+        raise Invalid.at(_WHOLE, "out_of_range", "A number is out of range.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("The body is not valid JSON in UTF-8.") from error
+        raise _malformed("The body is not valid JSON in UTF-8.") from error
     except json.JSONDecodeError as error:
-        raise Malformed(f"The body is not valid JSON: line {error.lineno}, column {error.colno}.") from error
+        raise _malformed(f"The body is not valid JSON: line {error.lineno}, column {error.colno}.") from error
     except ValueError as error:
         # Python's own limit on the digits of a whole number.
-        raise Invalid("A number is out of range.", code="out_of_range") from error
+        raise Invalid.at(_WHOLE, "out_of_range", "A number is out of range.") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Malformed("A name stands twice in one object.", code="duplicate_name")
+        raise _malformed("A name stands twice in one object.", code="duplicate_name")
     return found
 
 
+def _malformed(detail: str, *, code: str = Malformed.code) -> Invalid:
+    return Malformed.at(_WHOLE, code, detail)
+
+
 def _no_number(word: str) -> NoReturn:
-    raise Malformed("NaN and infinities are not JSON.")
+    raise _malformed("NaN and infinities are not JSON.")
 
 
 def convert(value: Any, into: type[T]) -> T:
@@ -152,3 +160,16 @@ def field_error(error: msgspec.ValidationError) -> FieldError:
 def _pointer(parts: list[str], name: str | None = None) -> str:
     names = [*parts, name.replace("~", "~0").replace("/", "~1")[:200]] if name is not None else parts
     return "".join(f"/{each}" for each in names)
+
+
+def utc(moment: datetime | None, pointer: str) -> datetime | None:
+    """The same moment in UTC.
+
+    Raises:
+        Invalid: its offset carries it beyond the first or the last year.
+    """
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        place = FieldError(pointer, "out_of_range", "The time is out of range.")
+        raise Invalid(place.detail, errors=[place]) from error

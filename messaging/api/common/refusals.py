@@ -118,7 +118,7 @@ def _of_method(error: Any) -> DispatchError:
 _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], DispatchError]], ...] = (
     (Unclean, _of_unclean),
     (RenderFailed, lambda error: Invalid.at("/data", "render_failed", error.detail)),
-    (RecursionError, lambda _: Invalid("Values are nested too deeply.", code="too_deep")),
+    (RecursionError, lambda _: Invalid.at("", "too_deep", "Values are nested too deeply.")),
     ((OperationalError, InterfaceError, InternalError, DataError, PoolTimeout, TooManyRequests), _of_database),
     (exceptions.MethodNotAllowed, _of_method),
     (

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from messaging.dispatch import providers
 from messaging.management.client import ApiClient
 from messaging.management.terminal import coloured, console
 from messaging.state import Status
@@ -54,19 +55,29 @@ class Walk:
 
     id: str
     label: str
+    channel: str
     status: str = "QUEUED"
+    provider: str = ""
     error: str = ""
     steps: list[tuple[str, float]] = field(default_factory=list)
     """Event types in order, each with the milliseconds since the message was accepted."""
     shown: int = 0
 
     @property
+    def arrived(self) -> bool:
+        """Whether a receipt told so, or its provider took it and sends no receipts, as SMTP does."""
+        if self.status == Status.SENT:
+            return providers.reports_delivery(self.channel, self.provider) is False
+        return self.status in ARRIVED
+
+    @property
     def over(self) -> bool:
-        return self.status in ARRIVED or self.status in ENDED_BADLY
+        return self.arrived or self.status in ENDED_BADLY
 
     def learn(self, message: dict[str, Any], events: Sequence[dict[str, Any]]) -> None:
         begun = _seconds(message["created_at"])
         self.status = message["status"]
+        self.provider = message["provider"] or ""
         self.error = (message["error"] or {}).get("code") or ""
         self.steps = [(event["type"], (_seconds(event["at"]) - begun) * 1000) for event in events]
 
@@ -105,7 +116,7 @@ class Command(BaseCommand):
                 for walk in _follow(client, walks, ends):
                     _print_news(screen, walk)
                 screen.print(_table(walks))
-        late = [walk for walk in walks if walk.status not in ARRIVED]
+        late = [walk for walk in walks if not walk.arrived]
         if late:
             listed = ", ".join(f"{walk.label} {walk.id} is {walk.status} {walk.error}".rstrip() for walk in late)
             raise CommandError(f"{len(late)} of {len(walks)} messages did not arrive: {listed}")
@@ -125,14 +136,14 @@ def _credentials(base_url: str | None, api_key: str | None) -> tuple[str, str]:
 
 def _send_singles(client: ApiClient) -> list[Walk]:
     accepted = [client.post("/api/v1/messages", message) for message in MESSAGES]
-    return [Walk(id=each["id"], label=each["channel"]) for each in accepted]
+    return [Walk(id=each["id"], label=each["channel"], channel=each["channel"]) for each in accepted]
 
 
 def _send_batch(client: ApiClient) -> list[Walk]:
     shared = {"channel": "email", "subject": "Number {{ number }}", "text": "You are number {{ number }}."}
     recipients = [{"to": f"reader{number}@example.com", "data": {"number": number}} for number in range(1, BATCH + 1)]
     answer = client.post("/api/v1/messages/batch", {**shared, "recipients": recipients})
-    return [Walk(id=key, label=f"batch {place}") for place, key in enumerate(answer["ids"], start=1)]
+    return [Walk(id=key, label=f"batch {place}", channel="email") for place, key in enumerate(answer["ids"], start=1)]
 
 
 def _follow(client: ApiClient, walks: Sequence[Walk], ends: float) -> Iterator[Walk]:

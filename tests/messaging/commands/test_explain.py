@@ -102,6 +102,13 @@ def test_an_unknown_outcome_names_its_deadline() -> None:
     assert "`outcome_unknown` at 2030-01-01 00:00:09 UTC" in then
 
 
+def test_a_cancelled_message_was_never_sent_only_if_no_attempt_was_made() -> None:
+    assert "never sent" in told(row(Status.CANCELLED))[0]
+    between = told(row(Status.CANCELLED, attempts=2))[0]
+    assert "never sent" not in between
+    assert "attempt 2" in between
+
+
 def test_a_sent_message_awaits_a_receipt_only_where_receipts_come() -> None:
     sent = row(Status.SENT, provider="smtp")
     assert "SENT is the last that is known" in told(sent, reports_delivery=False)[1]

@@ -126,6 +126,42 @@ class TestShares:
 
 
 @committed
+class TestWaiting:
+    @pytest.mark.parametrize(
+        ("rows", "limit", "counted"),
+        [
+            ([], 10, []),
+            ([3], 10, [10]),
+            ([20, 20], 10, [5, 5]),
+            ([20, 20, 20], 10, [4, 4, 4]),
+            ([20, 1, 20], 10, [5, 1, 5]),
+            ([20, 1, 3, 20], 12, [4, 1, 3, 4]),
+            ([1, 2, 1], 10, [1, 2, 1]),
+            ([9] * 12, 10, [1] * 12),
+        ],
+    )
+    def test_no_more_is_counted_than_a_claim_can_take(self, rows: list[int], limit: int, counted: list[int]):
+        """However much waits, a claim looks at about as many rows as it takes."""
+        workspaces = sorted([make_workspace() for _ in rows], key=lambda workspace: workspace.id)
+        for workspace, count in zip(workspaces, rows, strict=True):
+            accept_batch(workspace, people(count))
+
+        found = claims.waiting(EMAIL, limit=limit)
+
+        assert [workspace for workspace, _ in found] == [workspace.id for workspace in workspaces]
+        assert [count for _, count in found] == counted
+        assert (found == [] and take(limit) is None) or len(take(limit)[1]) == min(limit, sum(rows))
+
+    def test_a_workspace_whose_rows_are_not_due_is_left_out(self):
+        one, other = make_workspace(), make_workspace()
+        accept_message(one)
+        later = accept_message(other)
+        Message.objects.filter(pk=later).update(next_attempt_at=Now() + timedelta(hours=1))
+
+        assert [workspace for workspace, _ in claims.waiting(EMAIL, limit=10)] == [one.id]
+
+
+@committed
 class TestTaking:
     def test_an_empty_lane_gives_nothing(self):
         assert take() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,7 +25,7 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import delivery, providers, receipts, sweeps
+from messaging.dispatch import claims, delivery, providers, receipts, sweeps
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Workspace
 from messaging.models.keys import uuid7
@@ -442,30 +443,35 @@ class TestRecording:
 
     def test_without_a_record_nothing_further_is_sent(self, workspace: Workspace, install: Install):
         """The table of events is away for a while: sending stops, and goes on once it is back."""
-        sent: list[int] = []
+        away = threading.Event()
         given_out_meanwhile: list[int] = []
 
         def come_back() -> None:
-            given_out_meanwhile.append(len(sent))
+            away.clear()
             rename("away", "messaging_messageevent")
             connection.close()
 
         def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
-            for outbound in batch:
-                if not sent:
+            for place, outbound in enumerate(batch):
+                if away.is_set():
+                    given_out_meanwhile.append(place)
+                if place == 1:
                     rename("messaging_messageevent", "away")
-                    back.start()
-                sent.append(1)
                 yield outbound.id, Accepted()
+                if place == 1:
+                    while may_send():
+                        time.sleep(0.01)
+                    away.set()
+                    back.start()
 
-        back = threading.Timer(1.5, come_back)
-        install(script, group=3)
+        back = threading.Timer(1.0, come_back)
+        install(script, group=20)
         accept_batch(workspace, addresses(20))
 
         assert delivery.deliver(EMAIL) == 20
         back.join()
 
-        assert given_out_meanwhile[0] <= 3
+        assert given_out_meanwhile == []
         assert statuses() == {"SENT": 20}
         assert check_all() == []
 
@@ -489,6 +495,37 @@ class TestRecording:
         # The first group was marked with the claim. The next mark was refused, so nothing of it left.
         assert len(drawn) <= 5
         assert statuses()["SENT"] == 0
+        assert check_all() == []
+
+    def test_a_worker_that_comes_back_after_its_lease_sends_nothing_further(
+        self, workspace: Workspace, install: Install, settings
+    ):
+        """As after SIGSTOP: the lease ran out while a message was in hand, and nobody renewed it."""
+        settings.LEASE_SECONDS = 1.5
+        settings.RENEW_SECONDS = 3600.0
+        claims._keeper.cache_clear()
+        begun: list[int] = []
+
+        def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            for place, outbound in enumerate(batch):
+                if not may_send():
+                    yield outbound.id, Throttled(wait=0.0, code="not_begun")
+                    continue
+                begun.append(place)
+                while place == 2 and may_send():
+                    time.sleep(0.02)
+                yield outbound.id, Accepted()
+
+        install(script, group=4)
+        accept_batch(workspace, addresses(20))
+
+        delivery.deliver(EMAIL)
+        claims._keeper.cache_clear()
+
+        assert begun == [0, 1, 2]
+        assert set(statuses()) <= {"SENT", "SENDING", "QUEUED"}
+        assert statuses()["QUEUED"] == 17
+        assert not Claim.objects.exists()
         assert check_all() == []
 
 

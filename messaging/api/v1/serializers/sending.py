@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -97,8 +97,8 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             language=self.language or "",
             on_unknown=self.on_unknown or "",
             encrypted=self.encrypted,
-            scheduled_at=_utc(self.scheduled_at, "/scheduled_at"),
-            expires_at=_utc(self.expires_at, "/expires_at"),
+            scheduled_at=bodies.utc(self.scheduled_at, "/scheduled_at"),
+            expires_at=bodies.utc(self.expires_at, "/expires_at"),
         )
 
 
@@ -253,11 +253,3 @@ def _attachments(given: Sequence[AttachmentIn]) -> Iterator[Attachment]:
         yield Attachment(
             filename=file.filename, content=content, content_type=file.content_type, content_id=file.content_id
         )
-
-
-def _utc(moment: datetime | None, pointer: str) -> datetime | None:
-    try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        place = FieldError(pointer, "out_of_range", "The time is out of range.")
-        raise Invalid(place.detail, errors=[place]) from error

@@ -119,7 +119,7 @@ class MessageCancel(View):
 
     @operation("cancel_message", answers={200: out.FullMessage})
     def post(self, request: Request, message_id: UUID) -> HttpResponse:
-        """Cancel a message that nobody has begun to send."""
+        """Cancel a message that waits to be sent, or to be tried again."""
         control.cancel(workspace_id=self.caller.workspace_id, message_id=message_id, cause=Cause.API)
         return shown(self.caller.workspace_id, message_id)
 

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 
-from messaging.api.common import cursors
+from messaging.api.common import bodies, cursors
 from messaging.api.common.rendering import answer, empty
 from messaging.api.v1.envelope import Page, page
 from messaging.api.v1.filters import Listing, PageFilters
@@ -49,7 +49,7 @@ class KeyList(View):
             name=wanted.name,
             scopes=wanted.scopes,
             mode=Mode(wanted.mode),
-            expires_at=wanted.expires_at,
+            expires_at=bodies.utc(wanted.expires_at, "/expires_at"),
             rate_limit=wanted.rate_limit,
         )
         return answer(out.shown_key(made.row, made.raw), 201)

@@ -40,7 +40,7 @@ GOOD = json.dumps(SEND).encode()
     ],
 )
 def test_a_body_that_is_not_one_json_value_is_malformed(caller: Caller, body: bytes, code: str) -> None:
-    assert_problem(caller.post(PATH, body), 400, code)
+    assert_problem(caller.post(PATH, body), 400, code, ("", code))
     assert not Message.objects.exists()
 
 
@@ -50,16 +50,17 @@ def test_deep_nesting_is_refused(caller: Caller, brackets: str, levels: int) -> 
     opened = '{"a":' if brackets == "{}" else "["
     body = f'{{"metadata": {{"a": {opened * levels}1{brackets[1] * levels}}}}}'.encode()
     answer = caller.post(PATH, body)
-    assert answer.status_code == 422
-    assert json.loads(answer.content)["code"] == "too_deep"
+    (place,) = json.loads(answer.content)["errors"]
+    assert_problem(answer, 422, "too_deep", (place["pointer"], "too_deep"))
     assert not Message.objects.exists()
 
 
 @pytest.mark.parametrize("number", ["1e400", "9" * 5_000, "1" * 25])
 def test_a_number_that_nobody_can_read_is_refused(caller: Caller, number: str) -> None:
     answer = caller.post(PATH, f'{{"metadata": {{"a": {number}}}}}'.encode())
-    assert answer.status_code == 422
-    assert json.loads(answer.content)["code"] in {"out_of_range", "not_finite"}
+    found = json.loads(answer.content)
+    assert found["code"] in {"out_of_range", "not_finite"}
+    assert_problem(answer, 422, found["code"], (found["errors"][0]["pointer"], found["code"]))
 
 
 @pytest.mark.parametrize("value", [b"[]", b'"text"', b"1", b"null"])
@@ -85,7 +86,7 @@ def test_json_in_utf_8_is_read(caller: Caller, content_type: str) -> None:
 
 def test_a_body_over_the_limit_is_refused(caller: Caller, settings: Settings) -> None:
     settings.MAX_BODY_BYTES = 200
-    assert_problem(caller.post(PATH, {**SEND, "text": "x" * 200}), 413, "body_too_large")
+    assert_problem(caller.post(PATH, {**SEND, "text": "x" * 200}), 413, "body_too_large", ("", "body_too_large"))
     assert not Message.objects.exists()
 
 
@@ -115,4 +116,5 @@ def test_a_long_body_is_screened_too(caller: Caller) -> None:
     long = {**SEND, "text": "x" * bodies.STRICT_BYTES}
     answer = caller.post(PATH, {**long, "metadata": {"a": "\0"}})
     assert_problem(answer, 422, "nul_character", ("/metadata/a", "nul_character"))
-    assert_problem(caller.post(PATH, json.dumps(long).encode()[:-1]), 400, "malformed_json")
+    cut = caller.post(PATH, json.dumps(long).encode()[:-1])
+    assert_problem(cut, 400, "malformed_json", ("", "malformed_json"))

@@ -54,6 +54,9 @@ def test_a_key_is_made_shown_once_used_and_revoked(caller: Caller) -> None:
         ({"mode": "real"}, "validation_error", ("/mode", "invalid_choice")),
         ({"user_id": "x"}, "validation_error", ("/user_id", "unknown_field")),
         ({"expires_at": "2099-01-01T00:00:00"}, "validation_error", ("/expires_at", "time_zone_required")),
+        ({"expires_at": "2001-01-01T00:00:00Z"}, "in_the_past", ("/expires_at", "in_the_past")),
+        ({"expires_at": "9999-12-31T23:59:59-10:00"}, "validation_error", ("/expires_at", "out_of_range")),
+        ({"expires_at": "0001-01-01T00:00:00+10:00"}, "validation_error", ("/expires_at", "out_of_range")),
     ],
 )
 def test_a_bad_key_is_refused(caller: Caller, fields: dict[str, Any], code: str, place: tuple[str, str]) -> None:
