@@ -62,23 +62,6 @@ class Registry:
             raise ProviderMissing(f"the channel {channel} has no provider")
         return found[0]
 
-    def by_provider(self, channel: Channel, provider: str) -> ChannelAdapter:
-        """Give the channel's adapter of that name; the sandbox is always there.
-
-        Raises:
-            ProviderMissing: the channel has no such provider (any more).
-        """
-        for adapter in self.adapters(channel):
-            if adapter.provider == provider:
-                return adapter
-        if provider == SANDBOX:
-            return self._sandbox(channel)
-        raise ProviderMissing(f"the channel {channel} has no provider {provider}")
-
-    def configured(self, channel: Channel) -> bool:
-        """Tell whether the channel has a provider, without importing it."""
-        return bool(self._config[channel])
-
     def _sandbox(self, channel: Channel) -> ChannelAdapter:
         with self._lock:
             if channel not in self._sandboxes:
@@ -109,6 +92,19 @@ def _build(channel: Channel, options: Mapping[str, Any]) -> ChannelAdapter:
     name = options.get("adapter", "")
     if name not in ADAPTERS:
         raise ProviderMissing(f"the channel {channel} asks for the adapter {name!r}; there are: {', '.join(ADAPTERS)}")
+    return _class(name).from_options(channel, options)
+
+
+def _class(name: str) -> type[ChannelAdapter]:
     module, _, class_name = ADAPTERS[name].partition(":")
-    adapter_class: type[ChannelAdapter] = getattr(import_module(module), class_name)
-    return adapter_class.from_options(channel, options)
+    found: type[ChannelAdapter] = getattr(import_module(module), class_name)
+    return found
+
+
+def reports_delivery(provider: str) -> bool | None:
+    """Tell whether receipts come back from a provider; None where no adapter has its name.
+
+    Settings are not asked: what is looked at may have been sent by a process that has others.
+    """
+    name = provider if provider in ADAPTERS else provider.rpartition("-")[0]
+    return _class(name).reports_delivery if name in ADAPTERS else None

@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from messaging.admin import campaigns, figures, messages, people, templates, tenancy, traffic
+from messaging.admin.entrance import SignInForm
 
 __all__ = ["campaigns", "figures", "messages", "people", "templates", "tenancy", "traffic"]
 
@@ -10,3 +11,4 @@ admin.site.site_header = admin.site.site_title = "Dispatch"
 admin.site.index_title = "Operations"
 admin.site.index_template = "messaging/index.html"
 admin.site.site_url = "/api/docs/"
+admin.site.login_form = SignInForm

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from channels_app.registry import reports_delivery
 from channels_app.types import Channel
-from messaging.dispatch import providers, transitions
+from messaging.dispatch import transitions
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Message, MessageEvent
 from messaging.state import CANCELLABLE, RETRYABLE, Priority, Status
@@ -44,7 +45,7 @@ def explain(message: Message) -> dict[str, Any]:
         message,
         events=list(message.events.all()),
         claim=claim,
-        reports_delivery=providers.reports_delivery(message.channel, message.provider),
+        reports_delivery=reports_delivery(message.provider),
         now=timezone.now(),
     )
 

@@ -27,14 +27,6 @@ def adapter(channel: str, *, test: bool) -> ChannelAdapter | None:
         return None
 
 
-def reports_delivery(channel: str, provider: str) -> bool | None:
-    """Tell whether receipts come back from a provider; None where it is not one of this process."""
-    try:
-        return registry().by_provider(Channel(channel), provider).reports_delivery
-    except ProviderMissing:
-        return None
-
-
 def policy(adapter: ChannelAdapter | None) -> Policy:
     """How long to back off and to hold; the sandbox is quick, so that people see the states go by."""
     sandbox = adapter is not None and adapter.provider == SANDBOX

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 from .conftest import Script
@@ -47,6 +49,57 @@ def test_a_cut_off_installation_is_made_anew_and_without_network_fails_in_one_li
     assert "making the virtual environment" in done.stdout
     assert not half.exists()
     assert (half.parent / ".unfinished").exists()
+
+
+NO_NETWORK = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple/", "PIP_CONFIG_FILE": "/dev/null"}
+
+
+def test_half_an_environment_is_not_taken_for_that_of_the_system(script: Script, tmp_path: Path) -> None:
+    """Without pyvenv.cfg its interpreter is the system's, where pip would install."""
+    python = tmp_path / "clone/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(Path(sys.executable).resolve())
+    done = script("up", **NO_NETWORK)
+    assert "making the virtual environment" in done.stdout
+    assert (tmp_path / "clone/.venv/pyvenv.cfg").exists()
+
+
+def test_an_environment_that_cannot_be_removed_whole_stays_marked(script: Script, tmp_path: Path) -> None:
+    venv = tmp_path / "clone/.venv"
+    (venv / "lib").mkdir(parents=True)
+    (venv / ".unfinished").touch()
+    killed_on_the_way = (
+        "import os, shutil\n"
+        "def rmtree(path, *_, **__):\n"
+        "    [os.remove(entry.path) for entry in os.scandir(path) if entry.is_file()]\n"
+        "    os._exit(9)\n"
+        "shutil.rmtree = rmtree\n"
+    )
+    assert script("up", modules={"sitecustomize": killed_on_the_way}).returncode == 9
+    assert (venv / ".unfinished").exists()
+
+
+def test_an_installation_outlives_the_start_that_began_it_and_holds_off_the_next(
+    script: Script, tmp_path: Path
+) -> None:
+    """Whoever is killed while pip works leaves pip behind: the next start waits for it instead of working beside it."""
+    venv = tmp_path / "clone/.venv"
+    venv.mkdir(parents=True)
+    (venv / ".unfinished").touch()
+    left_behind = (
+        "import os, subprocess\n"
+        "class Popen(subprocess.Popen):\n"
+        "    def __init__(self, command, **how):\n"
+        "        super().__init__(['sh', '-c', 'sleep 2; touch \"$0\"', os.environ['MARK']], **how)\n"
+        "        os._exit(9)\n"
+        "subprocess.Popen = Popen\n"
+    )
+    mark = tmp_path / "ended"
+    script("up", modules={"sitecustomize": left_behind}, MARK=str(mark), PATH=os.environ["PATH"])
+    (tmp_path / "shadows/sitecustomize.py").unlink()
+    done = script("up", **NO_NETWORK)
+    assert "waiting for another start" in done.stdout
+    assert mark.exists()
 
 
 def test_commands_that_only_look_install_nothing(script: Script, tmp_path: Path) -> None:

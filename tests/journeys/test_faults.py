@@ -19,12 +19,3 @@ def test_nothing_is_lost_and_work_goes_on_by_itself(fault: str, pair: Pair, tmp_
     report = faults.run(fault, pair, tmp_path / fault, messages=MESSAGES, name=fault)
 
     assert faults.flaws(report) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("turn", range(5))
-@pytest.mark.parametrize("fault", faults.FAULTS)
-def test_nothing_is_lost_time_and_again(fault: str, turn: int, pair: Pair, tmp_path: Path) -> None:
-    report = faults.run(fault, pair, tmp_path / fault, messages=20_000, name=f"{fault}-{turn}")
-
-    assert faults.flaws(report) == []

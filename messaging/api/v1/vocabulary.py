@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from channels_app.types import Channel
 from messaging.models import Mode, Role
-from messaging.state import Priority, Status
+from messaging.state import Priority
 
 PriorityWord = Literal["urgent", "normal", "bulk"]
 UnknownWord = Literal["resend", "fail"]
@@ -27,5 +26,3 @@ ROLE_OUT: dict[Role, RoleWord] = {
     Role.OWNER: "owner",
 }
 MODE_OUT: dict[Mode, ModeWord] = {Mode.LIVE: "live", Mode.TEST: "test"}
-STATUS_OUT: dict[Status, str] = {status: status.value for status in Status}
-CHANNEL_OUT: dict[Channel, str] = {channel: channel.value for channel in Channel}

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from messaging.dispatch import providers
+from channels_app.registry import reports_delivery
 from messaging.management.client import ApiClient
 from messaging.management.terminal import coloured, console
 from messaging.state import Status
@@ -56,7 +56,6 @@ class Walk:
 
     id: str
     label: str
-    channel: str
     status: str = "QUEUED"
     provider: str = ""
     error: str = ""
@@ -68,7 +67,7 @@ class Walk:
     def arrived(self) -> bool:
         """Whether a receipt told so, or its provider took it and sends no receipts, as SMTP does."""
         if self.status == Status.SENT:
-            return providers.reports_delivery(self.channel, self.provider) is False
+            return reports_delivery(self.provider) is False
         return self.status in ARRIVED
 
     @property
@@ -138,14 +137,14 @@ def _credentials(base_url: str | None, api_key: str | None) -> tuple[str, str]:
 def _send_singles(client: ApiClient) -> list[Walk]:
     own = {"direct": {"to": client.get("/api/v1/me")["avatar_id"]}}
     accepted = [client.post("/api/v1/messages", {**message, **own.get(message["channel"], {})}) for message in MESSAGES]
-    return [Walk(id=each["id"], label=each["channel"], channel=each["channel"]) for each in accepted]
+    return [Walk(id=each["id"], label=each["channel"]) for each in accepted]
 
 
 def _send_batch(client: ApiClient) -> list[Walk]:
     shared = {"channel": "email", "subject": "Number {{ number }}", "text": "You are number {{ number }}."}
     recipients = [{"to": f"reader{number}@example.com", "data": {"number": number}} for number in range(1, BATCH + 1)]
     answer = client.post("/api/v1/messages/batch", {**shared, "recipients": recipients})
-    return [Walk(id=key, label=f"batch {place}", channel="email") for place, key in enumerate(answer["ids"], start=1)]
+    return [Walk(id=key, label=f"batch {place}") for place, key in enumerate(answer["ids"], start=1)]
 
 
 def _follow(client: ApiClient, walks: Sequence[Walk], ends: float) -> Iterator[Walk]:
