@@ -8,10 +8,12 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
 from channels_app.errors import ProviderMissing
 from channels_app.types import Channel
+from messaging.content import encryption
 from messaging.dispatch import partitions, providers
 
 _NAPTIME_MS = 60_000
@@ -36,6 +38,23 @@ def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     if settings.PROCESS and settings.SECRET_KEY_IS_DEFAULT:
         hint = "Start it by ./dispatch up, or set SECRET_KEY."
         return [Warning("SECRET_KEY is the one that everybody knows", hint=hint, id="dispatch.W001")]
+    return []
+
+
+@register(Tags.database)
+def check_keys(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The platform's keys open what they encrypted."""
+    if not databases:
+        return []
+    try:
+        encryption.verify()
+    except DatabaseError:
+        # Not migrated yet, or away.
+        return []
+    except ImproperlyConfigured as error:
+        return [Error(f"{error} (docs/operations.md, Secrets and keys)", id="dispatch.E002")]
     return []
 
 

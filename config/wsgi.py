@@ -10,3 +10,12 @@ os.environ.setdefault("DISPATCH_PROCESS", "api")
 from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
+
+# Models can be imported only now.
+from django.db import connections  # noqa: E402
+
+from messaging.content import encryption  # noqa: E402
+
+# A wrong key would otherwise show only by messages that cannot be read.
+encryption.verify_at_start()
+connections.close_all()

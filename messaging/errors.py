@@ -10,7 +10,10 @@
     │   ├── TransitionRefused     the message is not in a state that allows the move
     │   ├── IdempotencyInFlight   the same request is being worked on
     │   └── AlreadyExists         a name or key is taken
+    ├── EncryptionFailed       something cannot be encrypted, or does not open
+    │   └── KeyMissing            this process was not given the platform's key that it needs
     ├── TooLarge               more than one request may carry
+    ├── QuotaExceeded          the workspace has no messages left for today; nothing was stored
     ├── QueryTimeout           the answer would take too long to find
     └── Unavailable            we cannot take it now; nothing was stored
 
@@ -103,10 +106,30 @@ class AlreadyExists(Conflict):
     code = "already_exists"
 
 
+class EncryptionFailed(DispatchError):
+    """Something cannot be encrypted, or does not open."""
+
+    code = "encryption_failed"
+
+
+class KeyMissing(EncryptionFailed):
+    """This process was not given the platform's key that it needs; one that has it can go on."""
+
+
 class TooLarge(DispatchError):
     """More than one request may carry."""
 
     code = "too_large"
+
+
+class QuotaExceeded(DispatchError):
+    """The workspace has no messages left for today; nothing was stored."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class QueryTimeout(DispatchError):

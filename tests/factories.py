@@ -6,6 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from channels_app.types import Channel
+from messaging.content import authoring
+from messaging.content.parts import Parts
+from messaging.content.templates import Edition
 from messaging.dispatch import intake
 from messaging.models import Member, Message, Role, User, Workspace
 from messaging.models.keys import uuid7
@@ -57,3 +60,21 @@ def accept_batch(workspace: Workspace, addresses: list[str], *, test: bool = Fal
 
 def message(key: UUID) -> Message:
     return Message.objects.get(pk=key)
+
+
+def make_template(workspace: Workspace, key: str = "welcome", **fields: Any) -> Edition:
+    """Save a template for e-mail, with any field replaced; parts may be named one by one."""
+    said = {"subject": "Welcome", "text": "Good day", **fields}
+    parts = Parts(**{name: said.pop(name) for name in ("subject", "body", "text") if name in said})
+    return authoring.create(
+        workspace_id=workspace.id, author_id=None, key=key, parts=parts, **{"channel": Channel.EMAIL, **said}
+    )
+
+
+def revise_template(edition: Edition, **parts: str) -> Edition:
+    """Save the next version of a template, with any part replaced."""
+    template = edition.template
+    said = {"subject": edition.said.subject, "body": edition.said.body, "text": edition.said.text, **parts}
+    return authoring.revise(
+        workspace_id=template.workspace_id, template_id=template.id, author_id=None, parts=Parts(**said)
+    )

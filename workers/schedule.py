@@ -11,7 +11,11 @@ SWEEPS: dict[str, float] = {
     "workers.sweep": 1.0,
     "workers.reap": 1.0,
     "workers.apply_receipts": 0.5,
+    "workers.start_campaigns": 1.0,
+    "workers.settle_campaigns": 2.0,
     "workers.maintain": 600.0,
+    "workers.rollup": 10.0,
+    "workers.probe": 30.0,
 }
 """Task → seconds between two runs."""
 

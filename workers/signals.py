@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from celery.signals import task_postrun, task_prerun, worker_ready
+from celery.signals import task_postrun, task_prerun, worker_init, worker_ready
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, close_old_connections, connections
 
+from messaging.content import encryption
 from messaging.dispatch import partitions, queue
 
 
@@ -20,6 +22,17 @@ def beat_pulse(process: str) -> None:
         (directory / f"pulse-{process}").touch()
     with contextlib.suppress(queue.Unreachable):
         queue.record_pulse(process)
+
+
+@worker_init.connect
+def verify_keys(**kwargs: Any) -> None:
+    """Do not start with keys that are missing or wrong. An ordinary exception would only be logged here."""
+    try:
+        encryption.verify_at_start()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error
+    finally:
+        connections.close_all()
 
 
 @worker_ready.connect

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from analytics import health, rollups
+from messaging.campaigns import sweeps as campaigns
 from messaging.dispatch import delivery, queue, receipts, sweeps
 from workers import signals
+from workers.schedule import WORKERS
 
 
 @shared_task(name=queue.DELIVER)
@@ -23,6 +26,16 @@ def reap() -> None:
     sweeps.reap()
 
 
+@shared_task(name="workers.start_campaigns")
+def start_campaigns() -> None:
+    campaigns.start_due()
+
+
+@shared_task(name="workers.settle_campaigns")
+def settle_campaigns() -> None:
+    campaigns.settle()
+
+
 @shared_task(name="workers.apply_receipts")
 def apply_receipts() -> None:
     while receipts.apply_due() == receipts.BATCH:
@@ -32,6 +45,16 @@ def apply_receipts() -> None:
 @shared_task(name="workers.maintain")
 def maintain() -> None:
     sweeps.maintain()
+
+
+@shared_task(name="workers.rollup")
+def rollup() -> None:
+    rollups.roll_up()
+
+
+@shared_task(name="workers.probe")
+def probe() -> None:
+    health.look(workers=WORKERS)
 
 
 @shared_task(name="workers.pulse")

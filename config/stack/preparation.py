@@ -47,10 +47,13 @@ class Preparation:
             StackError: a command failed; the text has its last line.
         """
         schema = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/migrations/*.py"))])
+        # Its checks also tell whether these keys are those that rows were encrypted with.
+        keys = hashlib.sha256(self._env.get("DISPATCH_KEYS", "").encode()).hexdigest()
         # Another server's database may have been changed or exchanged by others: ask it every time.
-        if self._done.get("schema") != schema or not wants_postgres():
+        if (self._done.get("schema"), self._done.get("keys")) != (schema, keys) or not wants_postgres():
             self._manage("migrating the database", "migrate", "--noinput")
             self._keep("schema", schema)
+            self._keep("keys", keys)
         assets = digest([CLONE / "requirements.txt", *sorted(CLONE.glob("*/static/**/*"))])
         if self._done.get("static") != assets or not self._home.static.is_dir():
             self._manage("collecting static files", "collectstatic", "--noinput", "--clear")

@@ -26,7 +26,7 @@ from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, precise
 from messaging.admin.flower import flower_url
-from messaging.admin.story import EventInline, files_of, rendered_part, times_of
+from messaging.admin.story import ENCRYPTED, EventInline, files_of, rendered_part, times_of
 from messaging.dispatch import control
 from messaging.dispatch.explain import explain
 from messaging.models import Claim, Content, Message, Workspace
@@ -66,7 +66,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "channel",
         "priority",
         "recipient",
-        "subject",
+        "its_subject",
         "workspace",
         "of_batch",
         "attempts",
@@ -81,6 +81,8 @@ class MessageAdmin(ReadOnlyAdmin):
     search_help_text = "An id of a message or batch, a recipient, or a provider's id: whole, not in part."
     actions = ("retry", "cancel")
     readonly_fields = (
+        "its_name",
+        "its_subject",
         "why",
         "next",
         "held_by",
@@ -101,7 +103,7 @@ class MessageAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("channel", "lane", "test"),
-                    ("recipient", "name"),
+                    ("recipient", "its_name"),
                     ("in_workspace", "of_batch", "author"),
                     ("attempts", "max_attempts", "throttles"),
                     ("provider", "provider_message_id", "on_unknown"),
@@ -109,7 +111,7 @@ class MessageAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Content", {"fields": ("subject", "rendered_body", "rendered_text", "attachments")}),
+        ("Content", {"fields": ("its_subject", "rendered_body", "rendered_text", "attachments")}),
         ("Data", {"fields": ("own_data", "own_metadata"), "classes": ("collapse",)}),
         ("Times (UTC)", {"fields": ("times",)}),
     )
@@ -133,6 +135,14 @@ class MessageAdmin(ReadOnlyAdmin):
         else:
             found = set(_found_by_text(queryset, term))
         return queryset.filter(pk__in=found), False
+
+    @admin.display(description="subject")
+    def its_subject(self, message: Message) -> str:
+        return message.subject if message.sealed is None else ENCRYPTED
+
+    @admin.display(description="name")
+    def its_name(self, message: Message) -> str:
+        return message.name if message.sealed is None else ENCRYPTED
 
     @admin.display(description="lane")
     def lane(self, message: Message) -> str:
@@ -184,6 +194,8 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="data")
     def own_data(self, message: Message) -> SafeString | str:
+        if message.sealed is not None:
+            return ENCRYPTED
         return as_json(message.data) if message.data else "-"
 
     @admin.display(description="metadata")

@@ -52,8 +52,14 @@ class EventInline(admin.TabularInline):
         return request.user.has_perm("messaging.view_message")
 
 
+ENCRYPTED = "encrypted"
+"""Stands for what is sealed. Operators work across workspaces; a workspace's own people read it by the API."""
+
+
 def rendered_part(message: Message, part: str) -> SafeString | str:
     """The body or the text, with the message's own data filled in."""
+    if message.sealed is not None:
+        return ENCRYPTED
     try:
         rendered = selectors.rendered(message=message)
     except Content.DoesNotExist:
@@ -65,7 +71,8 @@ def rendered_part(message: Message, part: str) -> SafeString | str:
 def files_of(content: Content) -> SafeString | str:
     """The names and sizes of a content's files, without reading them."""
     files = content.attachments.defer("data")
-    rows = ((file.filename, file.content_type, file.size) for file in files)
+    sealed = content.sealed is not None
+    rows = ((ENCRYPTED if sealed else file.filename, file.content_type, file.size) for file in files)
     listed = format_html_join("", "<li>{} ({}, {} bytes)</li>", rows)
     return format_html("<ul>{}</ul>", listed) if listed else "-"
 

@@ -27,7 +27,7 @@ class UserAdmin(StockUserAdmin):
     readonly_fields = ("avatar_id", "last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "avatar_id")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Person", {"fields": ("first_name", "last_name", "email", "rate_limit")}),
         ("Admin site", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Times", {"fields": ("last_login", "date_joined")}),
     )
@@ -37,7 +37,7 @@ class UserAdmin(StockUserAdmin):
 class WorkspaceAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "id", "created_at", "its_messages", "its_members")
     search_fields = ("=slug", "name")
-    fields = ("name", "slug", "id", "created_at", "its_messages", "its_members")
+    fields = ("name", "slug", "encrypted", "daily_quota", "id", "created_at", "its_messages", "its_members")
     readonly_fields = ("id", "created_at", "its_messages", "its_members")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -90,7 +90,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("workspace", "user")
     search_fields = ("=prefix", "name")
     fields = (
-        *("name", "prefix", "workspace", "user", "mode", "scopes"),
+        *("name", "prefix", "workspace", "user", "mode", "scopes", "rate_limit"),
         *("created_at", "expires_at", "last_used_at", "revoked_at"),
     )
     actions = ("revoke",)

@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise, preformatted
-from messaging.admin.story import files_of
+from messaging.admin.story import ENCRYPTED, files_of
 from messaging.models import Batch, Claim, Content, ReceiptRecord
 
 _SHOWN = 100
@@ -50,21 +50,25 @@ class BatchAdmin(KeyedAdmin):
 
 @admin.register(Content)
 class ContentAdmin(KeyedAdmin):
-    list_display = ("id", "workspace", "subject", "sender", "created_at")
+    list_display = ("id", "workspace", "its_subject", "sender", "created_at")
     list_select_related = ("workspace",)
-    fields = ("id", "workspace", "sender", "reply_to", "cc", "bcc", "subject", "source", "plain", "files", "extra")
-    readonly_fields = ("source", "plain", "files", "extra")
+    fields = ("id", "workspace", "sender", "reply_to", "cc", "bcc", "its_subject", "source", "plain", "files", "extra")
+    readonly_fields = ("its_subject", "source", "plain", "files", "extra")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("body", "text")
 
+    @admin.display(description="subject")
+    def its_subject(self, content: Content) -> str:
+        return content.subject if content.sealed is None else ENCRYPTED
+
     @admin.display(description="body")
-    def source(self, content: Content) -> SafeString:
-        return preformatted(content.body)
+    def source(self, content: Content) -> SafeString | str:
+        return preformatted(content.body) if content.sealed is None else ENCRYPTED
 
     @admin.display(description="text")
-    def plain(self, content: Content) -> SafeString:
-        return preformatted(content.text)
+    def plain(self, content: Content) -> SafeString | str:
+        return preformatted(content.text) if content.sealed is None else ENCRYPTED
 
     @admin.display(description="attachments")
     def files(self, content: Content) -> SafeString | str:
@@ -72,6 +76,8 @@ class ContentAdmin(KeyedAdmin):
 
     @admin.display(description="headers")
     def extra(self, content: Content) -> SafeString | str:
+        if content.sealed is not None:
+            return ENCRYPTED
         return as_json(content.headers) if content.headers else "-"
 
 

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from channels_app.types import Attachment, SharedContent
+from channels_app.types import SharedContent
+from messaging.content import sealing
+from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
 from messaging.models import Content
 
@@ -44,13 +46,23 @@ _kept: OrderedDict[UUID, LoadedContent] = OrderedDict()
 _lock = threading.Lock()
 
 
+def parts_of(row: Content) -> Parts:
+    """What a content says: its own parts, and for the others those of its template's version."""
+    own = Parts(subject=row.subject, body=row.body, text=row.text)
+    said = row.template_version
+    return own.over(Parts(subject=said.subject, body=said.body, text=said.text)) if said else own
+
+
 def load(content_id: UUID, *, html: bool) -> LoadedContent:
     """Give a content, from this process's memory where it has just been used.
 
     `html` says that values are escaped in the body; a content belongs to one channel, so it never differs.
 
+    What was sealed is kept open, as long as the process lives and nothing newer takes its place.
+
     Raises:
         TemplateRefused: its templates are not accepted (any more).
+        EncryptionFailed: it is sealed and does not open.
     """
     with _lock:
         if content_id in _kept:
@@ -65,19 +77,13 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
 
 
 def _read(content_id: UUID, *, html: bool) -> LoadedContent:
-    row = Content.objects.get(pk=content_id)
-    attachments = tuple(
-        Attachment(
-            filename=file.filename,
-            content=bytes(file.data),
-            content_type=file.content_type,
-            content_id=file.inline_id or None,
-        )
-        for file in row.attachments.all()
-    )
+    row = Content.objects.select_related("template_version").get(pk=content_id)
+    names = sealing.reveal_content(row)
+    parts = parts_of(row)
+    attachments = sealing.files_of(row, names)
     return LoadedContent(
-        html=compile(row.body, html=html, field="body"),
-        text=compile(row.text, html=False, field="text"),
+        html=compile(parts.body, html=html, field="body"),
+        text=compile(parts.text, html=False, field="text"),
         shared=SharedContent(
             key=row.id,
             sender=row.sender or None,
@@ -87,5 +93,5 @@ def _read(content_id: UUID, *, html: bool) -> LoadedContent:
             headers=row.headers,
             attachments=attachments,
         ),
-        size=len(row.body) + len(row.text) + sum(len(file.content) for file in attachments) + 2000,
+        size=len(parts.body) + len(parts.text) + sum(len(file.content) for file in attachments) + 2000,
     )

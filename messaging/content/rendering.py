@@ -24,8 +24,9 @@ from typing import Any
 
 from liquid.exceptions import LiquidError, ResourceLimitError
 
-from messaging.content.liquid.context import ABSENT, MeteredContext, path_name, step_into
+from messaging.content.liquid.context import ABSENT, MeteredContext, find, path_name
 from messaging.content.liquid.limits import CONTEXT_LIMIT, Halt, exceeded
+from messaging.content.liquid.plain import fill
 from messaging.content.liquid.source import TemplateRefused
 from messaging.content.liquid.tree import Need, Segments, Tree, grow
 
@@ -40,6 +41,7 @@ __all__ = [
     "compile",
     "context_of",
     "render_subject",
+    "subject_line",
 ]
 
 SHORT_LENGTH = 65_536
@@ -110,6 +112,13 @@ class Compiled:
         text = _render(self._tree, context, now=now, noted=missing.add)
         return Preview(text=text, missing=tuple(sorted(missing)))
 
+    @property
+    def needs(self) -> frozenset[Segments] | None:
+        """The paths without which a render may fail; None where only a render tells."""
+        if self._tree is None:
+            return frozenset()
+        return None if self._tree.follows else frozenset(path for path, need in self._tree.reads.items() if need)
+
     def missing(self, context: Mapping[str, Any]) -> list[str]:
         """The paths, sorted, for which `render` would fail on this context; empty if it would not.
 
@@ -119,7 +128,7 @@ class Compiled:
         """
         if self._tree is None:
             return []
-        absent = {path: need for path, need in self._tree.reads.items() if need and _find(context, path) is ABSENT}
+        absent = {path: need for path, need in self._tree.reads.items() if need and find(context, path) is ABSENT}
         missing = {path_name(path) for path, need in absent.items() if need is Need.ALWAYS}
         if self._tree.follows or len(missing) < len(absent):
             with suppress(RenderFailed):
@@ -159,17 +168,24 @@ def context_of(data: Mapping[str, Any], name: str | None, to: str | None) -> dic
 
 def render_subject(compiled: Compiled, context: Mapping[str, Any], *, now: datetime | None = None) -> str:
     """A subject for one recipient: one line without control characters. Raises RenderFailed."""
-    return _CONTROL.sub(" ", compiled.render(context, now=now)).strip()[:SUBJECT_LENGTH].rstrip()
+    return subject_line(compiled.render(context, now=now))
+
+
+def subject_line(text: str) -> str:
+    """A text as a subject: one line without control characters, of a length that mail can carry."""
+    return _CONTROL.sub(" ", text).strip()[:SUBJECT_LENGTH].rstrip()
 
 
 def _render(tree: Tree, data: Mapping[str, Any], *, now: datetime | None, noted: Callable[[str], None]) -> str:
     try:
         _check_plain(data)
-        context = MeteredContext(tree.template, data, moment=now or datetime.now(UTC), noted=noted)
-        buffer = context.get_buffer()
-        for node in tree.template.nodes:
-            node.render(context, buffer)
-        text = buffer.getvalue()
+        text = fill(tree.pieces, data, html=tree.html) if tree.pieces is not None else None
+        if text is None:
+            context = MeteredContext(tree.template, data, moment=now or datetime.now(UTC), noted=noted)
+            buffer = context.get_buffer()
+            for node in tree.template.nodes:
+                node.render(context, buffer)
+            text = buffer.getvalue()
         if not text.isascii():
             text.encode()
     except Halt as halt:
@@ -217,15 +233,6 @@ def _check_plain(data: Mapping[str, Any]) -> None:
             raise Halt("unusable_data", f"The data holds a value that is not JSON ({kind.__name__}).")
         if weight > CONTEXT_LIMIT:
             raise exceeded("too much data for one render")
-
-
-def _find(context: Mapping[str, Any], path: Segments) -> object:
-    value: object = context.get(str(path[0]), ABSENT)
-    for segment in path[1:]:
-        if value is ABSENT:
-            break
-        value = step_into(value, segment)
-    return value
 
 
 class _Cache:

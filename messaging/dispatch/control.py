@@ -1,4 +1,4 @@
-"""What people may do to a message that exists: cancel it, or try it once more."""
+"""What people may do to messages that exist: cancel them, try them once more, or hold them back for a while."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from channels_app.types import Channel
 from messaging.dispatch import queue, transitions
@@ -54,6 +56,41 @@ def retry_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause) 
     lanes = {Lane(Channel(row.channel), Priority(row.priority)) for row in known if row.id in moved}
     transaction.on_commit(lambda: queue.ring(*lanes))
     return moved
+
+
+def hold_many(*, ids: Sequence[UUID], cause: Cause) -> set[UUID]:
+    """Hold back those that are QUEUED; give them. They keep their place, and can be cancelled and released."""
+    with transaction.atomic():
+        transitions.lock(ids)
+        held = loose(Message.objects.filter(id__in=ids)).values_list("id", flat=True)
+        moves = [Move(id=key, type="paused", due=transitions.HELD.total_seconds()) for key in held]
+        return transitions.advance_many(moves, cause=cause)
+
+
+def release_many(*, ids: Sequence[UUID], cause: Cause) -> set[UUID]:
+    """Let those go on that are held back, due at once; give them."""
+    with transaction.atomic():
+        transitions.lock(ids)
+        rows = list(held_back(Message.objects.filter(id__in=ids)).only("id", "channel", "priority"))
+        moved = transitions.advance_many([Move(id=row.id, type="resumed", due=0.0) for row in rows], cause=cause)
+        lanes = {Lane(Channel(row.channel), Priority(row.priority)) for row in rows}
+        transaction.on_commit(lambda: queue.ring(*lanes))
+        return moved
+
+
+def loose(rows: QuerySet[Message]) -> QuerySet[Message]:
+    """Of these messages those that wait in the queue and are not held back."""
+    return rows.filter(status=Status.QUEUED).exclude(is_held())
+
+
+def held_back(rows: QuerySet[Message]) -> QuerySet[Message]:
+    """Of these messages those that are held back."""
+    return rows.filter(is_held(), status=Status.QUEUED)
+
+
+def is_held() -> Q:
+    """What tells a message that is held back from one that waits for its time."""
+    return Q(next_attempt_at__gt=timezone.now() + transitions.FAR)
 
 
 def _known(workspace_id: UUID | None, ids: Sequence[UUID]) -> list[Message]:

@@ -16,12 +16,14 @@ from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
 from messaging.content import contents
 from messaging.content.rendering import RenderFailed, TemplateRefused
-from messaging.dispatch import claims, providers, queue, retry
+from messaging.content.sealing import own_of
+from messaging.dispatch import claims, limits, providers, queue, retry
 from messaging.dispatch.claims import Lease
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver, recorder
 from messaging.dispatch.retry import Again, Fail, Hold, Sent
-from messaging.dispatch.transitions import Claimed, Move
+from messaging.dispatch.transitions import Claimed, Move, suppression
+from messaging.errors import EncryptionFailed, KeyMissing
 from messaging.models import Content
 from messaging.state import Status
 
@@ -112,6 +114,7 @@ class _Run:
         self.adapter = providers.adapter(lane.channel.value, test=test)
         self.policy = providers.policy(self.adapter)
         self.claimed = {message.id: message for _, message in messages}
+        self.answers = limits.Answers()
 
     def run(self) -> None:
         if self.adapter is None:
@@ -126,18 +129,26 @@ class _Run:
                 )
         else:
             self.hand_over.provider = self.adapter.provider
-            with _session(self.adapter) as session:
-                for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
-                    self._settle(message_id, outcome)
+            try:
+                with _session(self.adapter) as session:
+                    for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
+                        self._settle(message_id, outcome)
+            finally:
+                limits.note(self.lane.channel.value, self.adapter.provider, self.answers)
         self.hand_over.finish()
 
     def _outbound(self) -> Iterator[OutboundMessage]:
-        """Messages in order, each once its group is marked; one that cannot be rendered fails on the spot."""
+        """Messages in order, each once its group is marked; one that must not or cannot go out fails on the spot."""
         for place, message in self.messages:
             if not self.hand_over.reach(place):
                 return
+            if message.refusal is not None:
+                del self.claimed[message.id]
+                self.hand_over.put(suppression(message.id, message.refusal, refund=True))
+                continue
             outbound = self._rendered(message)
             if outbound is not None:
+                self.answers.begin()
                 yield outbound
 
     def _rendered(self, message: Claimed) -> OutboundMessage | None:
@@ -146,6 +157,13 @@ class _Run:
             return _render(self.lane, message)
         except (RenderFailed, TemplateRefused) as error:
             move = _unrendered(message, error.detail)
+        except KeyMissing as error:
+            # Another process may have a key that this one was started without: nothing is lost by waiting.
+            log.error("key_missing", message_id=str(message.id), error=error.detail)
+            wait = self.policy.backoff
+            move = Move(id=message.id, to=Status.QUEUED, due=wait, refund=True, code=error.code, error=error.detail)
+        except EncryptionFailed as error:
+            move = _unrendered(message, error.detail, code=error.code)
         except Error as error:
             log.warning("content_not_read", message_id=str(message.id), error=type(error).__name__)
             close_old_connections()
@@ -165,6 +183,7 @@ class _Run:
             log.error("outcome_not_asked_for", message_id=str(message_id), outcome=type(outcome).__name__)
             return
         assert self.adapter is not None  # noqa: S101
+        self.answers.add(outcome)
         decision = retry.decide(
             outcome,
             attempts=message.attempts,
@@ -176,8 +195,8 @@ class _Run:
         self.hand_over.put(_move(message_id, outcome, decision, provider=self.adapter.provider), reports)
 
 
-def _unrendered(message: Claimed, error: str) -> Move:
-    return Move(id=message.id, to=Status.FAILED, code="render_failed", error=error)
+def _unrendered(message: Claimed, error: str, *, code: str = "render_failed") -> Move:
+    return Move(id=message.id, to=Status.FAILED, code=code, error=error)
 
 
 def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provider: str) -> Move:
@@ -205,14 +224,15 @@ def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provi
 
 def _render(lane: Lane, message: Claimed) -> OutboundMessage:
     content = contents.load(message.content_id, html=lane.channel is Channel.EMAIL)
-    html, text = content.render(data=message.data, name=message.name, to=message.recipient, now=message.sending_at)
+    own = own_of(message)
+    html, text = content.render(data=own.data, name=own.name, to=message.recipient, now=message.sending_at)
     return OutboundMessage(
         id=message.id,
         workspace_id=message.workspace_id,
         channel=lane.channel,
         address=message.recipient,
-        name=message.name,
-        subject=message.subject,
+        name=own.name,
+        subject=own.subject,
         html=html,
         text=text,
         shared=content.shared,

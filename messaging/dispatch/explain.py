@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from channels_app.registry import reports_delivery
 from channels_app.types import Channel
+from messaging.dispatch import transitions
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Message, MessageEvent
 from messaging.state import CANCELLABLE, RETRYABLE, Priority, Status
@@ -175,6 +176,11 @@ def _queued(message: Message, now: datetime, *, refunded: bool) -> Standing:
         return Standing(
             why=f"It expired at {_at(message.expires_at)} before it was sent.",
             next="It ends as FAILED with the code `expired` within about a second.",
+        )
+    if due is not None and due > now + transitions.FAR:
+        return Standing(
+            why="Its campaign is paused, and it is held back.",
+            next="It is due at once when the campaign is resumed, and ends when the campaign is cancelled.",
         )
     if due is not None and due > now:
         return Standing(

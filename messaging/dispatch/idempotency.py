@@ -1,26 +1,32 @@
 """One answer for each Idempotency-Key: the work is done once, and its answer is kept beside it.
 
-The answer is written in the transaction of the work, so either both are there or neither is.
+The answer is written in the transaction of the work, so either both are there or neither is. Where what was sent is
+encrypted, so is the answer; the fingerprint is keyed, so that it cannot be tried out what it was made of.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from messaging.content.encryption import Sealer, is_sealed, unseal_bytes
 from messaging.errors import IdempotencyInFlight, IdempotencyMismatch, Invalid
 from messaging.models.keys import uuid7
+from messaging.tenancy.quota import terms_of
 
 KEY_LENGTH = 255
+_TABLE = "idempotencyrecord"
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 _FIND = """
-SELECT fingerprint, status, body FROM messaging_idempotencyrecord
+SELECT fingerprint, status, body, id FROM messaging_idempotencyrecord
  WHERE workspace_id = %s AND key = %s AND expires_at > now()
 """
 # The row of an expired key is taken over.
@@ -28,7 +34,7 @@ _KEEP = """
 INSERT INTO messaging_idempotencyrecord (id, workspace_id, key, fingerprint, status, body, expires_at)
 VALUES (%s, %s, %s, %s, %s, %s, now() + %s * interval '1 hour')
 ON CONFLICT (workspace_id, key) DO UPDATE
-   SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
+   SET id = EXCLUDED.id, fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
        expires_at = EXCLUDED.expires_at
 """
 _FORGET = """
@@ -48,19 +54,27 @@ class Answer:
 
 
 def fingerprint(*parts: bytes) -> bytes:
-    """What makes two requests the same: the digest of their parts, each with its length."""
-    digest = hashlib.sha256()
+    """What makes two requests the same: the keyed digest of their parts, each with its length."""
+    digest = hmac.new(_derived(settings.SECRET_KEY), digestmod="sha256")
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()
 
 
-def once(*, workspace_id: UUID, key: str | None, fingerprint: bytes, work: Callable[[], Answer]) -> Answer:
+@lru_cache(maxsize=8)
+def _derived(secret: str) -> bytes:
+    """A key for this purpose alone."""
+    return hmac.digest(secret.encode(), b"dispatch idempotency", "sha256")
+
+
+def once(
+    *, workspace_id: UUID, key: str | None, fingerprint: bytes, work: Callable[[], Answer], encrypted: bool = False
+) -> Answer:
     """Do the work in a transaction and give its answer, or the answer it had under the same key.
 
     Without a key the work is simply done, in transactions of its own. Work that raises leaves nothing behind, and its
-    key can be used again.
+    key can be used again. The kept answer is encrypted where `encrypted` says so or the workspace encrypts everything.
 
     Raises:
         Invalid: the key is malformed.
@@ -79,16 +93,20 @@ def once(*, workspace_id: UUID, key: str | None, fingerprint: bytes, work: Calla
         if kept is not None:
             return kept
         answer = work()
+        row = uuid7()
+        body = answer.body
+        if encrypted or terms_of(workspace_id).encrypted:
+            body = Sealer(workspace_id).seal_bytes(body, table=_TABLE, row=row)
         with connection.cursor() as cursor:
             cursor.execute(
                 _KEEP,
                 [
-                    uuid7(),
+                    row,
                     workspace_id,
                     key,
                     fingerprint,
                     answer.status,
-                    answer.body,
+                    body,
                     settings.IDEMPOTENCY_HOURS,
                 ],
             )
@@ -120,4 +138,7 @@ def _find(workspace_id: UUID, key: str, fingerprint: bytes) -> Answer | None:
         return None
     if bytes(row[0]) != fingerprint:
         raise IdempotencyMismatch("This Idempotency-Key was used for another request.")
-    return Answer(status=row[1], body=bytes(row[2]), replayed=True)
+    body = bytes(row[2])
+    if is_sealed(body):
+        body = unseal_bytes(body, workspace_id=workspace_id, table=_TABLE, row=row[3])
+    return Answer(status=row[1], body=body, replayed=True)

@@ -2,82 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.utils import timezone
 from psycopg.errors import CheckViolation
 
-from channels_app.adapters import mime
-from channels_app.addresses import normalise_many
-from channels_app.carriage import CARRIES, NEEDS_SUBJECT
-from channels_app.errors import InvalidAddress, InvalidMessage
-from channels_app.types import Attachment, Channel, SharedContent
+from channels_app.types import Attachment
 from messaging import models
-from messaging.content import screen
-from messaging.content.rendering import Compiled, RenderFailed, TemplateRefused, compile, context_of, render_subject
+from messaging.content import encryption
+from messaging.content.encryption import Sealer
+from messaging.content.rendering import context_of
+from messaging.content.sealing import NOTHING, Own, seal_content, seal_file, seal_own
 from messaging.dispatch import partitions, providers, queue, transitions
+from messaging.dispatch.draft import Draft, Recipient, problems
 from messaging.dispatch.queue import Lane
+from messaging.dispatch.sieve import Rejected, Taken, sift
 from messaging.dispatch.transitions import NewMessage
+from messaging.dispatch.wording import Wording, Wordings
 from messaging.errors import FieldError, Invalid, Unavailable
 from messaging.models.keys import uuid7
-from messaging.state import Cause, Priority
+from messaging.people import refusals
+from messaging.state import Cause
+from messaging.tenancy import quota
+from messaging.tenancy.quota import Terms
+
+__all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Recipient", "Rejected", "accept", "explain"]
 
 LARGEST_BATCH = 10_000
-_LONGEST_WORD = 100
-_LONGEST_DETAIL = 500
 _SHOWN = 100
 """Places that one refusal names at the most."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """What all messages of one accept share. Times carry a time zone."""
-
-    channel: Channel
-    subject: str = ""
-    body: str = field(default="", repr=False)
-    text: str = field(default="", repr=False)
-    sender: str = ""
-    reply_to: str = ""
-    cc: tuple[str, ...] = ()
-    bcc: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    attachments: tuple[Attachment, ...] = ()
-    priority: Priority = Priority.NORMAL
-    category: str = "transactional"
-    action_type: str = "custom"
-    language: str = "en"
-    on_unknown: str = ""
-    scheduled_at: datetime | None = None
-    expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipient:
-    """One message's own part."""
-
-    to: str
-    name: str = ""
-    data: Mapping[str, Any] | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rejected:
-    """A recipient that was not taken; `index` is its place in the request, from 0."""
-
-    index: int
-    code: str
-    detail: str
-    pointer: str = "/to"
-    """The place within the recipient."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,30 +45,8 @@ class Acceptance:
     batch_id: UUID | None
     ids: list[UUID]
     rejected: list[Rejected]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Templates:
-    subject: Compiled
-    body: Compiled
-    text: Compiled
-
-    @property
-    def static(self) -> bool:
-        return self.subject.static and self.body.static and self.text.static
-
-    def missing(self, context: Mapping[str, Any]) -> list[str]:
-        wanted = [*self.subject.missing(context), *self.body.missing(context), *self.text.missing(context)]
-        return sorted(set(wanted))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    """A recipient that passed, with the normalised address and the rendered subject."""
-
-    recipient: Recipient
-    address: str
-    subject: str
+    wording: Wording
+    """What the first of them says."""
 
 
 def accept(
@@ -128,15 +64,20 @@ def accept(
 
     Raises:
         Invalid: the draft, the one recipient, or every recipient of a batch is refused.
-        Unavailable: the partition of the month cannot be made just now.
+        QuotaExceeded: the workspace has fewer messages left for today; none of a batch is taken then.
+        EncryptionFailed: it is to be encrypted, and the workspace's key does not open.
+        Unavailable: the partition of the month cannot be made just now, or there is nothing to encrypt with.
     """
-    templates = check(draft, test=test)
-    taken, rejected = _sift(draft, templates, recipients)
+    terms = _agreed(draft, workspace_id)
+    wordings = _examined(draft, workspace_id=workspace_id, test=test)
+    taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients)
     if not taken:
-        raise _all_refused(rejected, batch=batch)
-    content_id = uuid7()
+        raise _all_refused(rejected, batch=batch or draft.campaign_id is not None)
+    terms.check(len(taken))
+    sealer = Sealer(workspace_id) if draft.encrypted or terms.encrypted else None
+    used = list({one.wording.content_id: one.wording for one in taken}.values())
     batch_id = uuid7() if batch else None
-    rows = list(_rows(draft, taken, workspace_id, author_id, content_id, batch_id, test=test))
+    rows = list(_rows(draft, taken, workspace_id, author_id, batch_id, sealer, test=test))
     for last_try in (False, True):
         try:
             with transaction.atomic():
@@ -144,8 +85,12 @@ def accept(
                     models.Batch.objects.create(
                         id=batch_id, workspace_id=workspace_id, accepted=len(taken), rejected=len(rejected)
                     )
-                _write_content(draft, workspace_id, content_id)
+                _write_contents(draft, workspace_id, used, sealer)
                 transitions.begin_many(rows, cause=Cause.API)
+                _suppress(rows, draft)
+                if terms.daily_quota is not None:
+                    # The last thing: until the commit every other accept of the workspace waits for this row.
+                    quota.spend(workspace_id=workspace_id, number=len(rows), quota=terms.daily_quota)
             break
         except IntegrityError as error:
             if not isinstance(error.__cause__, CheckViolation):
@@ -156,7 +101,26 @@ def accept(
     if draft.scheduled_at is None:
         lane = Lane(draft.channel, draft.priority)
         transaction.on_commit(lambda: queue.ring(lane))
-    return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected)
+    return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording)
+
+
+def _agreed(draft: Draft, workspace_id: UUID) -> Terms:
+    """What the accept is bound by.
+
+    Raises:
+        Invalid: the draft asks for encryption, and there is nothing to encrypt with.
+        Unavailable: the workspace does.
+    """
+    terms = quota.terms_of(workspace_id)
+    if encryption.configured():
+        return terms
+    code = "encryption_not_configured"
+    if draft.encrypted:
+        raise Invalid.at("/encrypted", code, "this server has no keys to encrypt with (DISPATCH_KEYS)")
+    if terms.encrypted:
+        detail = "the workspace encrypts everything, and this server has no keys to encrypt with (DISPATCH_KEYS)"
+        raise Unavailable(detail, code=code, retry_after=60)
+    return terms
 
 
 def _make_months(rows: Sequence[NewMessage]) -> None:
@@ -166,144 +130,67 @@ def _make_months(rows: Sequence[NewMessage]) -> None:
         raise Unavailable("the partition of this month cannot be made just now") from waited
 
 
-def explain(*, test: bool, draft: Draft, recipient: Recipient) -> dict[str, Any]:
+def _suppress(rows: Sequence[NewMessage], draft: Draft) -> None:
+    """End the messages whose recipients must not be written to, before anybody can see them wait."""
+    told = refusals.refused(
+        workspace_id=rows[0].workspace_id,
+        channel=draft.channel,
+        category=draft.category,
+        recipients=[(row.contact_id, row.recipient) for row in rows],
+    )
+    moves = [transitions.suppression(rows[place].id, refusal) for place, refusal in told.items()]
+    transitions.advance_many(moves, cause=Cause.API)
+
+
+def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipient) -> dict[str, Any]:
     """What an accept of this would do: lane, provider, address and rendered content. Nothing is stored.
 
     Raises:
-        Invalid: the accept would be refused.
+        Invalid, QuotaExceeded, Unavailable: the accept would be refused.
     """
-    templates = check(draft, test=test)
-    taken, rejected = _sift(draft, templates, [recipient])
+    _agreed(draft, workspace_id).check(1)
+    wordings = _examined(draft, workspace_id=workspace_id, test=test)
+    taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=[recipient])
     if not taken:
         raise _all_refused(rejected, batch=False)
-    context = context_of(recipient.data or {}, recipient.name, taken[0].address)
+    prepared = taken[0].wording.prepared
+    who = [(taken[0].contact_id, taken[0].address)]
+    told = refusals.refused(workspace_id=workspace_id, channel=draft.channel, category=draft.category, recipients=who)
+    context = context_of(taken[0].recipient.data or {}, taken[0].recipient.name, taken[0].address)
     adapter = providers.adapter(draft.channel.value, test=test)
     return {
         "channel": draft.channel.value,
         "lane": Lane(draft.channel, draft.priority).name,
         "provider": adapter.provider if adapter else None,
-        "status": "QUEUED" if draft.scheduled_at is None else "SCHEDULED",
+        "status": "FAILED" if told else "QUEUED" if draft.scheduled_at is None else "SCHEDULED",
+        "error": {"code": refusals.CODE, "detail": refusals.sentence(told[0])} if told else None,
         "to": taken[0].address,
+        "contact_id": taken[0].contact_id,
         "subject": taken[0].subject,
-        "body": templates.body.render(context),
-        "text": templates.text.render(context),
+        "body": prepared.body.render(context),
+        "text": prepared.text.render(context),
         "scheduled_at": draft.scheduled_at,
         "expires_at": draft.expires_at,
         "max_attempts": settings.MAX_ATTEMPTS,
     }
 
 
-def check(draft: Draft, *, test: bool) -> _Templates:
-    """Check what the messages share and compile its templates.
+def _examined(draft: Draft, *, workspace_id: UUID, test: bool) -> Wordings:
+    """Check what the messages share, and find what they say.
 
     Raises:
         Invalid: with every place that is wrong.
     """
-    errors = [*_field_errors(draft), *_time_errors(draft)]
-    if providers.adapter(draft.channel.value, test=test) is None:
-        errors.append(FieldError("/channel", "provider_not_configured", f"the channel {draft.channel} has no provider"))
-    compiled: dict[str, Compiled] = {}
-    for name, source, html in (
-        ("subject", draft.subject, False),
-        ("body", draft.body, draft.channel is Channel.EMAIL),
-        ("text", draft.text, False),
-    ):
-        try:
-            compiled[name] = compile(source, html=html, field=name)
-        except TemplateRefused as error:
-            place = f"line {error.line}, column {error.column}: {error.detail}"
-            errors.append(FieldError(f"/{name}", "template_refused", place))
-    if draft.channel is Channel.EMAIL:
-        try:
-            mime.check(_shared(draft, uuid7()), default_from=settings.DEFAULT_FROM_EMAIL)
-        except InvalidMessage as error:
-            errors.append(FieldError(_pointer(error.field), error.code, str(error)))
+    errors = list(problems(draft, test=test))
+    try:
+        wordings = Wordings(draft, workspace_id=workspace_id)
+    except Invalid as error:
+        if not errors:
+            raise
+        errors = [*error.errors, *errors]
     if errors:
         raise Invalid(errors[0].detail, errors=errors[:_SHOWN])
-    return _Templates(**compiled)
-
-
-def _pointer(field_name: str) -> str:
-    """A message's field, as channels name it (`attachments[0].filename`), as a JSON pointer."""
-    name = "from" if field_name == "sender" else field_name
-    return "/" + name.replace("[", "/").replace("]", "").replace(".", "/")
-
-
-def _field_errors(draft: Draft) -> Iterator[FieldError]:
-    given = {
-        "subject": draft.subject,
-        "from": draft.sender,
-        "reply_to": draft.reply_to,
-        "cc": draft.cc,
-        "bcc": draft.bcc,
-        "headers": draft.headers,
-        "attachments": draft.attachments,
-    }
-    for name, value in given.items():
-        if value and name not in CARRIES[draft.channel]:
-            yield FieldError(f"/{name}", "not_carried", f"the channel {draft.channel} does not carry {name}")
-    if draft.channel in NEEDS_SUBJECT and not draft.subject.strip():
-        yield FieldError("/subject", "required", f"a message by {draft.channel} needs a subject")
-    if not draft.body and not draft.text:
-        yield FieldError("/body", "required", "a message needs a body or a text")
-    for name, word in (
-        ("subject", draft.subject),
-        ("category", draft.category),
-        ("action_type", draft.action_type),
-        ("language", draft.language),
-    ):
-        try:
-            screen.one_line(word)
-        except screen.Unclean as error:
-            yield FieldError(f"/{name}", error.code, error.detail)
-        if name != "subject" and not 0 < len(word) <= _LONGEST_WORD:
-            yield FieldError(f"/{name}", "length", f"{name} has 1 to {_LONGEST_WORD} characters")
-
-
-def _time_errors(draft: Draft) -> Iterator[FieldError]:
-    now = timezone.now()
-    if draft.scheduled_at is not None and draft.scheduled_at <= now:
-        yield FieldError("/scheduled_at", "in_the_past", "scheduled_at lies in the past")
-    if draft.expires_at is not None and draft.expires_at <= (draft.scheduled_at or now):
-        yield FieldError("/expires_at", "in_the_past", "expires_at does not lie after the time of sending")
-
-
-def _sift(draft: Draft, templates: _Templates, recipients: Sequence[Recipient]) -> tuple[list[_Taken], list[Rejected]]:
-    """Tell the recipients that can be sent to from those that cannot."""
-    taken: list[_Taken] = []
-    rejected: list[Rejected] = []
-    addresses = normalise_many(draft.channel, [recipient.to for recipient in recipients])
-    for index, (recipient, address) in enumerate(zip(recipients, addresses, strict=True)):
-        if isinstance(address, InvalidAddress):
-            rejected.append(Rejected(index=index, code=address.code, detail=str(address)))
-            continue
-        try:
-            subject = _subject(templates, recipient, address)
-        except Invalid as error:
-            place = error.errors[0]
-            rejected.append(Rejected(index=index, code=place.code, detail=place.detail, pointer=place.pointer))
-            continue
-        taken.append(_Taken(recipient=recipient, address=address, subject=subject))
-    return taken, rejected
-
-
-def _subject(templates: _Templates, recipient: Recipient, address: str) -> str:
-    """Check a recipient's own part and render the subject for it."""
-    if not recipient.name.isprintable():
-        try:
-            screen.one_line(recipient.name)
-        except screen.Unclean as error:
-            raise Invalid.at("/name", error.code, error.detail) from error
-    if templates.static:
-        return render_subject(templates.subject, {})
-    context = context_of(recipient.data or {}, recipient.name, address)
-    missing = templates.missing(context)
-    if missing:
-        raise Invalid.at("/data", "missing_variables", f"the template needs: {', '.join(missing)[:_LONGEST_DETAIL]}")
-    try:
-        return render_subject(templates.subject, context)
-    except RenderFailed as error:
-        raise Invalid.at("/data", "render_failed", error.detail) from error
+    return wordings
 
 
 def _all_refused(rejected: Sequence[Rejected], *, batch: bool) -> Invalid:
@@ -318,33 +205,40 @@ def _all_refused(rejected: Sequence[Rejected], *, batch: bool) -> Invalid:
 
 def _rows(
     draft: Draft,
-    taken: Sequence[_Taken],
+    taken: Sequence[Taken],
     workspace_id: UUID,
     author_id: UUID | None,
-    content_id: UUID,
     batch_id: UUID | None,
+    sealer: Sealer | None,
     *,
     test: bool,
 ) -> Iterator[NewMessage]:
     encode = msgspec.json.encode
     for one in taken:
-        recipient = one.recipient
+        recipient, wording, key, sealed = one.recipient, one.wording, uuid7(), None
+        own = Own(name=recipient.name, subject=one.subject, data=recipient.data)
+        if sealer is not None:
+            own, sealed = NOTHING, seal_own(sealer, own, row=key)
         yield NewMessage(
-            id=uuid7(),
+            id=key,
             workspace_id=workspace_id,
-            content_id=content_id,
+            content_id=wording.content_id,
             batch_id=batch_id,
             author_id=author_id,
+            contact_id=one.contact_id,
+            template_id=wording.template_id,
+            campaign_id=draft.campaign_id,
             channel=draft.channel.value,
             priority=draft.priority,
             recipient=one.address,
-            name=recipient.name,
-            subject=one.subject,
-            data=encode(recipient.data).decode() if recipient.data else None,
+            name=own.name,
+            subject=own.subject,
+            data=encode(own.data).decode() if own.data else None,
+            sealed=sealed,
             metadata=encode(recipient.metadata).decode() if recipient.metadata else "{}",
             category=draft.category,
-            action_type=draft.action_type,
-            language=draft.language,
+            action_type=wording.action_type,
+            language=wording.language,
             test=test,
             on_unknown=draft.on_unknown,
             max_attempts=settings.MAX_ATTEMPTS,
@@ -355,37 +249,36 @@ def _rows(
 
 # Plain SQL: one accept writes one row here, and the ORM would take longer to phrase it than the database to store it.
 _CONTENT = """
-INSERT INTO messaging_content (id, workspace_id, subject, body, text, sender, reply_to, cc, bcc, headers)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO messaging_content
+       (id, template_version_id, workspace_id, sender, reply_to, cc, bcc, subject, body, text, headers, sealed)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
-def _write_content(draft: Draft, workspace_id: UUID, content_id: UUID) -> None:
-    headers = msgspec.json.encode(draft.headers).decode()
-    texts = draft.subject, draft.body, draft.text, draft.sender, draft.reply_to
+def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording], sealer: Sealer | None) -> None:
+    """Write a Content for each wording, with the draft's own parts: those of a template are kept by its version."""
+    shared: list[Any] = [workspace_id, draft.sender, draft.reply_to, list(draft.cc), list(draft.bcc)]
+    said: list[Any] = [draft.subject, draft.body, draft.text, msgspec.json.encode(draft.headers).decode(), None]
+    files: list[models.Attachment] = []
     with connection.cursor() as cursor:
-        cursor.execute(_CONTENT, [content_id, workspace_id, *texts, list(draft.cc), list(draft.bcc), headers])
-    if draft.attachments:
-        models.Attachment.objects.bulk_create(
-            models.Attachment(
-                content_id=content_id,
-                filename=file.filename,
-                content_type=file.content_type,
-                inline_id=file.content_id or "",
-                size=len(file.content),
-                data=file.content,
-            )
-            for file in draft.attachments
-        )
+        for wording in wordings:
+            own = [_file(wording.content_id, file, sealer) for file in draft.attachments]
+            files += own
+            if sealer is not None:
+                named = zip(own, draft.attachments, strict=True)
+                names = {str(row.id): (file.filename, file.content_id or "") for row, file in named}
+                sealed = seal_content(sealer, draft.parts, draft.headers, names, row=wording.content_id)
+                said = ["", "", "", "{}", sealed]
+            version_id = wording.edition.said.id if wording.edition else None
+            cursor.execute(_CONTENT, [wording.content_id, version_id, *shared, *said])
+    if files:
+        models.Attachment.objects.bulk_create(files)
 
 
-def _shared(draft: Draft, key: UUID) -> SharedContent:
-    return SharedContent(
-        key=key,
-        sender=draft.sender or None,
-        reply_to=draft.reply_to or None,
-        cc=draft.cc,
-        bcc=draft.bcc,
-        headers=draft.headers,
-        attachments=draft.attachments,
-    )
+def _file(content_id: UUID, file: Attachment, sealer: Sealer | None) -> models.Attachment:
+    row = models.Attachment(content_id=content_id, content_type=file.content_type, size=len(file.content))
+    if sealer is None:
+        row.filename, row.inline_id, row.data = file.filename, file.content_id or "", file.content
+    else:
+        row.filename, row.inline_id, row.data = "", "", seal_file(sealer, file.content, row=row.id)
+    return row

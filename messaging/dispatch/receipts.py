@@ -15,6 +15,8 @@ from messaging.dispatch import storable, transitions
 from messaging.dispatch.transitions import Move
 from messaging.models import ReceiptRecord
 from messaging.models.keys import uuid7
+from messaging.people import suppressions
+from messaging.people.suppressions import Report
 from messaging.state import MOVES, Cause, Status
 
 log = structlog.get_logger(__name__)
@@ -118,6 +120,7 @@ def _apply_round(
     records: list[ReceiptRecord], found: dict[UUID, UUID], standings: dict[UUID, tuple[Status, bool]]
 ) -> None:
     moves: list[Move] = []
+    reports: list[Report] = []
     for record in records:
         message = found.get(record.id)
         if message is None or message not in standings:
@@ -132,11 +135,15 @@ def _apply_round(
         if status is Status.SENDING and to is not None and to not in MOVES[Status.SENDING]:
             transitions.advance_many([Move(id=message, to=Status.SENT, provider=record.provider)], cause=Cause.RECEIPT)
         moves.append(move)
+        # A late word of the recipient counts as much as an early one.
+        kind = ReceiptKind(record.kind)
+        reports.append(Report(message_id=message, provider=record.provider, kind=kind, code=record.code))
         standings[message] = (to or status, False)
         late = to is None and record.kind != ReceiptKind.COMPLAINED
         record.state = ReceiptRecord.State.LATE if late else ReceiptRecord.State.APPLIED
         record.message_id = message
     transitions.advance_many(moves, cause=Cause.RECEIPT)
+    suppressions.record(reports)
     _save(records)
 
 

@@ -22,10 +22,14 @@ from django.db.models.functions import Coalesce
 from channels_app import addresses
 from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
+from messaging.content import sealing, templates
+from messaging.content.contents import parts_of
+from messaging.content.parts import Parts
 from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of
-from messaging.errors import NotFound
+from messaging.errors import EncryptionFailed, NotFound
 from messaging.models import Attachment, Batch, Content, Message, MessageEvent
 from messaging.models.keys import lowest_key
+from messaging.people import recipients
 from messaging.state import WAITING, Status
 
 LIST_SECONDS = 5
@@ -45,6 +49,11 @@ class MessageFilter:
     channels: frozenset[Channel] = frozenset()
     to: str | None = None
     """A recipient's address, in any spelling that means it."""
+    contact: str | None = None
+    """A contact, by any of its ids."""
+    template: str | None = None
+    """A template's key, or the id of one in one language."""
+    campaign_id: UUID | None = None
     batch_id: UUID | None = None
     error_code: str | None = None
     test: bool | None = None
@@ -123,20 +132,57 @@ class Rendered:
     attachments: Sequence[Attachment]
 
 
+NOTHING = Rendered(body="", text="", attachments=())
+
+
 def rendered(*, message: Message) -> Rendered:
-    """The content of a message with its own data filled in; what cannot be rendered is left empty."""
-    content = Content.objects.get(id=message.content_id)
-    files = Attachment.objects.filter(content_id=content.id).defer("data").order_by("id")
-    return fill(message=message, body=content.body, text=content.text, attachments=list(files))
+    """The content of a message with its own data filled in; what cannot be rendered or opened is left empty.
+
+    What was sealed of the message is filled in, too; where something does not open, the message's error says so.
+    """
+    sealing.reveal([message])
+    content = Content.objects.select_related("template_version").get(id=message.content_id)
+    try:
+        names = sealing.reveal_content(content)
+    except EncryptionFailed as error:
+        sealing.note_unreadable(message, error)
+        return NOTHING
+    files = list(Attachment.objects.filter(content_id=content.id).defer("data").order_by("id"))
+    sealing.reveal_names(files, names)
+    return fill(message=message, parts=parts_of(content), attachments=files)
 
 
-def fill(*, message: Message, body: str, text: str, attachments: Sequence[Attachment]) -> Rendered:
-    """The same for whoever has the content at hand."""
+def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
+    """What each of these messages says, without files; contents are read together, and `rendered` tells the rest."""
+    sealing.reveal(messages)
+    rows = Content.objects.select_related("template_version").in_bulk({row.content_id for row in messages})
+    known: dict[UUID, Parts | EncryptionFailed] = {}
+    for key, row in rows.items():
+        try:
+            sealing.reveal_content(row)
+            known[key] = parts_of(row)
+        except EncryptionFailed as error:
+            known[key] = error
+    said = {}
+    for message in messages:
+        parts = known[message.content_id]
+        if isinstance(parts, EncryptionFailed):
+            sealing.note_unreadable(message, parts)
+            said[message.id] = NOTHING
+        else:
+            said[message.id] = fill(message=message, parts=parts, attachments=())
+    return said
+
+
+def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment]) -> Rendered:
+    """The same for whoever has the content at hand, and a message with nothing sealed; else it is left empty."""
+    if message.sealed is not None:
+        return Rendered(body="", text="", attachments=attachments)
     context = context_of(message.data or {}, message.name, message.recipient)
     html = message.channel == Channel.EMAIL
     return Rendered(
-        body=_render(body, context, html=html, field="body"),
-        text=_render(text, context, html=False, field="text"),
+        body=_render(parts.body, context, html=html, field="body"),
+        text=_render(parts.text, context, html=False, field="text"),
         attachments=attachments,
     )
 
@@ -189,7 +235,8 @@ _LISTED = tuple(name for name in _ALL_COLUMNS if name != "data")
 
 
 def _read(columns: tuple[str, ...], condition: str, parameters: list[Any]) -> list[Message]:
-    """Rows by plain SQL: with this many columns the ORM takes longer to phrase the query than Postgres to answer it."""
+    """Rows, opened where they are sealed. Plain SQL: with this many columns the ORM takes longer to phrase the query
+    than Postgres to answer it."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(columns)} FROM messaging_message WHERE {condition}", parameters)
         rows = cursor.fetchall()
@@ -201,6 +248,7 @@ def _read(columns: tuple[str, ...], condition: str, parameters: list[Any]) -> li
             # Django's cursors hand JSON out as text.
             values[place] = msgspec.json.decode(values[place]) if values[place] is not None else None
         found.append(Message.from_db(connection.alias, columns, values))
+    sealing.reveal(found)
     return found
 
 
@@ -216,8 +264,11 @@ def _bounded() -> Iterator[None]:
 def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message]]:
     """One query for each pair of equalities, since an index gives the order of keys below one value only."""
     base = Message.objects.filter(workspace_id=workspace_id)
+    keys = _keys(workspace_id, where)
+    if not all(keys.values()):
+        return [base.none()]
     if where.q is not None:
-        return _named(base, where.q)
+        return _named(base.filter(**{f"{column}__in": found for column, found in keys.items()}), where.q)
     choices: list[list[dict[str, Any]]] = []
     if where.to is not None:
         channels = where.channels or frozenset(Channel)
@@ -226,6 +277,7 @@ def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message
         choices.append([{"status": status.value} for status in sorted(where.statuses)])
     if where.channels:
         choices.append([{"channel": channel.value} for channel in sorted(where.channels)])
+    choices += [[{column: key} for key in found] for column, found in keys.items()]
     branches = []
     for chosen in itertools.product(*choices):
         branch = base
@@ -233,6 +285,18 @@ def _branches(workspace_id: UUID, where: MessageFilter) -> list[QuerySet[Message
             branch = branch.filter(**equality)
         branches.append(branch)
     return branches
+
+
+def _keys(workspace_id: UUID, where: MessageFilter) -> dict[str, list[UUID]]:
+    """By column, the rows that a contact's and a template's names stand for, and the campaign."""
+    keys: dict[str, list[UUID]] = {}
+    if where.campaign_id is not None:
+        keys["campaign_id"] = [where.campaign_id]
+    if where.contact is not None:
+        keys["contact_id"] = recipients.ids_of(workspace_id=workspace_id, name=where.contact)
+    if where.template is not None:
+        keys["template_id"] = templates.ids_of(workspace_id=workspace_id, name=where.template)
+    return keys
 
 
 def _named(base: QuerySet[Message], q: str) -> list[QuerySet[Message]]:

@@ -9,28 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
 
-from messaging.dispatch import storable
+from channels_app.types import Channel
+from messaging.dispatch import storable, tally
 from messaging.models.keys import key_time, lowest_key, uuid7
+from messaging.people import refusals
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewMessage:
-    """A message about to be accepted; `data` and `metadata` are JSON text."""
+    """A message about to be accepted; `data` and `metadata` are JSON text. Where `sealed` is set, what it holds is
+    empty elsewhere."""
 
     id: UUID
     workspace_id: UUID
     content_id: UUID
     batch_id: UUID | None
     author_id: UUID | None
+    contact_id: UUID | None
+    template_id: UUID | None
+    campaign_id: UUID | None
     channel: str
     priority: Priority
     recipient: str
@@ -46,6 +52,7 @@ class NewMessage:
     max_attempts: int
     scheduled_at: datetime | None
     expires_at: datetime | None
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +75,18 @@ class Move:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+def suppression(message_id: UUID, refusal: Mapping[str, Any], *, refund: bool = False) -> Move:
+    """The end of a message whose recipient must not be written to; its event keeps where the refusal came from."""
+    return Move(
+        id=message_id,
+        to=Status.FAILED,
+        refund=refund,
+        code=refusals.CODE,
+        error=refusals.sentence(refusal),
+        detail=refusals.read(refusal),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claimed:
     """What a worker needs to know of a message that it holds."""
@@ -86,22 +105,31 @@ class Claimed:
     throttles: int
     on_unknown: str
     sending_at: datetime
+    sealed: bytes | None = None
+    refusal: dict[str, Any] | None = None
+    """Why it must not be sent after all: what its recipient said, or a suppression."""
 
+
+HELD: Final = timedelta(days=36_500)
+"""A message that is held back is due in a hundred years: no claim ever meets it, and none has to look for it."""
+FAR: Final = timedelta(days=18_250)
+"""What is due later than this is held back."""
 
 _OWN = (
-    "id, workspace_id, content_id, batch_id, author_id, channel, priority, recipient, name, subject, data, metadata, "
-    "category, action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, campaign_id, channel, priority, "
+    "recipient, name, subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, "
+    "scheduled_at, expires_at, sealed, status"
 )
 _TIMES = "created_at, queued_at, next_attempt_at"
-_VARYING = "id, recipient, name, subject, data, metadata"
+_VARYING = "id, contact_id, recipient, name, subject, data, metadata, sealed"
 """What differs within one accept."""
 _COMMON = (
-    "workspace_id, content_id, batch_id, author_id, channel, priority, category, action_type, language, test, "
-    "on_unknown, max_attempts, scheduled_at, expires_at, status"
+    "workspace_id, content_id, batch_id, author_id, template_id, campaign_id, channel, priority, category, "
+    "action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
 _common = attrgetter(*_COMMON.removesuffix(", status").split(", "))
 _ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
-_EVENT = "id, message_id, workspace_id, type, status, at, cause"
+_EVENT = "id, message_id, workspace_id, type, status, at, cause, tally"
 
 # One message in one round trip; from two on COPY is quicker.
 _BEGIN_ONE = f"""
@@ -112,7 +140,7 @@ WITH m AS (
     RETURNING id, workspace_id, status
 )
 INSERT INTO messaging_messageevent ({_EVENT})
-SELECT %s, id, workspace_id, lower(status), status, now(), %s FROM m
+SELECT %s, id, workspace_id, lower(status), status, now(), %s, {tally.ACCEPTED} FROM m
 """
 
 
@@ -141,14 +169,18 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
 
 def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
     lines: list[str] = []
+    tails: dict[tuple[Any, ...], str] = {}
     common: tuple[Any, ...] = ()
     tail = ""
     for m in messages:
         if (these := _common(m)) != common:
             common = these
-            times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
-            tail = "\t".join(map(_field, (*these, _first_status(m), *times)))
-        varying = "\t".join(map(_field, (m.id, m.recipient, m.name, m.subject, m.data, m.metadata)))
+            if common not in tails:
+                times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
+                tails[common] = "\t".join(map(_field, (*common, _first_status(m), *times)))
+            tail = tails[common]
+        own = m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.sealed
+        varying = "\t".join(map(_field, own))
         lines.append(f"{varying}\t{tail}\n")
     return "".join(lines)
 
@@ -159,7 +191,7 @@ def _event_lines(messages: Sequence[NewMessage], now: datetime, cause: Cause) ->
     for m in messages:
         key = m.workspace_id, _first_status(m)
         if key not in tails:
-            tails[key] = "\t".join(map(_field, (m.workspace_id, key[1].event, key[1], now, cause)))
+            tails[key] = "\t".join(map(_field, (m.workspace_id, key[1].event, key[1], now, cause, tally.ACCEPTED)))
         lines.append(f"{uuid7()}\t{m.id}\t{tails[key]}\n")
     return "".join(lines)
 
@@ -168,15 +200,18 @@ def _field(value: object) -> str:
     """A value as COPY's text format writes it."""
     if value is None:
         return "\\N"
+    if isinstance(value, bytes):
+        return f"\\\\x{value.hex()}"
     text = str(value)
     return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
 
 
 def _own(m: NewMessage) -> tuple[Any, ...]:
     return (
-        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.channel, m.priority.value, m.recipient, m.name,
-        m.subject, m.data, m.metadata, m.category, m.action_type, m.language, m.test, m.on_unknown, m.max_attempts,
-        m.scheduled_at, m.expires_at, _first_status(m).value,
+        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.template_id, m.campaign_id,
+        m.channel, m.priority.value, m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type,
+        m.language, m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, m.sealed,
+        _first_status(m).value,
     )  # fmt: skip
 
 
@@ -209,14 +244,14 @@ WITH wanted AS (
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at
-  FROM moved ORDER BY n
+       throttles, on_unknown, sending_at, sealed, refusal.told AS refusal
+  FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 
 
@@ -232,13 +267,14 @@ def claim_many(
 ) -> list[Claimed]:
     """Take the oldest due messages of a lane, each workspace up to its share, under a new claim.
 
-    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event. Messages come in the
-    order in which they are to be handed over, those of the sandbox last.
+    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event, and a look at what the
+    recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
+    last.
     """
     events = [uuid7() for _ in range(sum(shares.values()))]
     with connection.cursor() as cursor:
         cursor.execute(
-            _CLAIM,
+            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
             {
                 "workspaces": list(shares),
                 "shares": list(shares.values()),
@@ -258,7 +294,7 @@ def claim_many(
 def _parsed(row: Sequence[Any]) -> list[Any]:
     """The row with its JSON columns read; Django's cursors hand JSON out as text."""
     values = list(row)
-    for place in (6, 7):
+    for place in (6, 7, -1):
         if isinstance(values[place], str):
             values[place] = msgspec.json.decode(values[place])
     return values
@@ -308,12 +344,12 @@ WITH held AS (%(held)s), v AS MATERIALIZED (
            {_stamps()}
       FROM v, s
      WHERE m.id = v.id AND m.id >= %(low)s AND m.id < %(high)s AND %(guard)s
- RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, v.provider,
-           v.code, v.error, v.detail
+ RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, m.provider,
+           v.code, v.error, v.detail, {tally.of_move()} AS tally, {tally.took()} AS took
 ), events AS (
     INSERT INTO messaging_messageevent
-           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, detail)
-    SELECT event, id, workspace_id, type, status, at, %(cause)s, attempt, provider,
+           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, tally, took, detail)
+    SELECT event, id, workspace_id, type, status, at, %(cause)s, attempt, provider, tally, took,
            detail || CASE WHEN code = '' THEN '{{}}'::jsonb ELSE jsonb_build_object('code', code, 'error', error) END
       FROM moved
 )
@@ -410,17 +446,23 @@ def lock(ids: Sequence[UUID], *, skip_locked: bool = False) -> list[UUID]:
 
 
 _RETRY = f"""
-WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::text AS "to"), moved AS (
+WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::text AS "to"), was AS MATERIALIZED (
+    SELECT id, provider, {", ".join(str(status.stamp) for status in LATER)}
+      FROM messaging_message WHERE id = ANY(%(ids)s) AND id BETWEEN %(low)s AND %(high)s
+), moved AS (
     UPDATE messaging_message m
        SET status = 'QUEUED', queued_at = s.at, next_attempt_at = s.at, max_attempts = m.attempts + %(budget)s,
            throttles = 0, error_code = '', error_detail = '', provider = '', provider_message_id = '',
-           expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END,
+           expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END, retried_at = s.at,
            {", ".join(f"{status.stamp} = NULL" for status in LATER)}
-      FROM s, v WHERE m.id = ANY(%(ids)s) AND m.id BETWEEN %(low)s AND %(high)s AND {_legal(RETRIES)}
- RETURNING m.id, m.workspace_id, m.attempts, s.at
+      FROM s, v, was
+     WHERE m.id = was.id AND m.id BETWEEN %(low)s AND %(high)s AND {_legal(RETRIES)}
+ RETURNING m.id, m.workspace_id, m.attempts, s.at, was.provider, {tally.of_retry()} AS tally
 ), events AS (
-    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt, detail)
-    SELECT e.event, moved.id, workspace_id, 'queued', 'QUEUED', at, %(cause)s, attempts, '{{"retry": true}}'
+    INSERT INTO messaging_messageevent
+           (id, message_id, workspace_id, type, status, at, cause, attempt, provider, tally, detail)
+    SELECT e.event, moved.id, workspace_id, 'queued', 'QUEUED', at, %(cause)s, attempts, provider, tally,
+           '{{"retry": true}}'
       FROM moved JOIN unnest(%(ids)s::uuid[], %(events)s::uuid[]) AS e(id, event) ON e.id = moved.id
 )
 SELECT id FROM moved

@@ -1,30 +1,38 @@
 """The rows of the domain, a module a subject."""
 
-from messaging.models.messages import (
-    Attachment,
-    Batch,
-    Claim,
-    Content,
-    IdempotencyRecord,
-    Message,
-    MessageEvent,
-    ReceiptRecord,
-)
-from messaging.models.tenancy import ApiKey, Member, Mode, Role, User, Workspace
+from messaging.models.campaigns import Audience, Campaign, CampaignStatus
+from messaging.models.content import Attachment, Content, Template, TemplateVersion
+from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord
+from messaging.models.people import Consent, ConsentStatus, Contact, ContactAlias, PushSubscription, Reason, Suppression
+from messaging.models.tenancy import ApiKey, Member, Mode, Role, Usage, User, Workspace, WorkspaceKey
 
 __all__ = [
     "ApiKey",
     "Attachment",
+    "Audience",
     "Batch",
+    "Campaign",
+    "CampaignStatus",
     "Claim",
+    "Consent",
+    "ConsentStatus",
+    "Contact",
+    "ContactAlias",
     "Content",
     "IdempotencyRecord",
     "Member",
     "Message",
     "MessageEvent",
     "Mode",
+    "PushSubscription",
+    "Reason",
     "ReceiptRecord",
     "Role",
+    "Suppression",
+    "Template",
+    "TemplateVersion",
+    "Usage",
     "User",
     "Workspace",
+    "WorkspaceKey",
 ]

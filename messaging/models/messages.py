@@ -11,47 +11,20 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from channels_app.types import Channel
+from messaging.models.campaigns import Campaign
+from messaging.models.content import Content, Template
 from messaging.models.keys import uuid7
+from messaging.models.people import Contact
 from messaging.models.tenancy import User, Workspace
-from messaging.state import Cause, Priority, Status
-
-CHANNELS = [(channel.value, channel.value) for channel in Channel]
-STATUSES = [(status.value, status.value) for status in Status]
-PRIORITIES = [(priority.value, priority.word) for priority in Priority]
-CAUSES = [(cause.value, cause.value) for cause in Cause]
-UNKNOWNS = [("resend", "resend"), ("fail", "fail")]
+from messaging.models.words import CAUSES, CHANNELS, PRIORITIES, STATUSES, UNKNOWNS
+from messaging.state import Priority
 
 
-class Content(models.Model):
-    """What the messages of one accept share; never changed once written."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
-    subject = models.TextField(db_default="")
-    body = models.TextField(db_default="")
-    text = models.TextField(db_default="")
-    sender = models.TextField(db_default="")
-    reply_to = models.TextField(db_default="")
-    cc = ArrayField(models.TextField(), db_default=[])
-    bcc = ArrayField(models.TextField(), db_default=[])
-    headers = models.JSONField(db_default={})
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-
-class Attachment(models.Model):
-    """A file of a Content, kept apart so that reading a Content does not read its files."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    content = models.ForeignKey(Content, on_delete=models.CASCADE, related_name="attachments")
-    filename = models.TextField()
-    content_type = models.TextField()
-    inline_id = models.TextField(db_default="")
-    size = models.PositiveIntegerField()
-    data = models.BinaryField()
-
-    class Meta:
-        ordering = ["id"]
+def _where_present(field: str) -> models.Index:
+    """An index of the rows that have the field, which most have not."""
+    return models.Index(
+        fields=[field, "id"], name=f"message_{field}", condition=models.Q(**{f"{field}__isnull": False})
+    )
 
 
 class Batch(models.Model):
@@ -80,6 +53,15 @@ class Message(models.Model):
     author = models.ForeignKey(
         User, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
     )
+    contact = models.ForeignKey(
+        Contact, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
+    )
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
+    )
+    template = models.ForeignKey(
+        Template, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="+"
+    )
     claim_id = models.UUIDField(null=True)
     channel = models.CharField(max_length=10, choices=CHANNELS)
     priority = models.SmallIntegerField(choices=PRIORITIES, db_default=Priority.NORMAL.value)
@@ -88,6 +70,8 @@ class Message(models.Model):
     name = models.TextField(db_default="")
     subject = models.TextField(db_default="")
     data = models.JSONField(null=True)
+    sealed = models.BinaryField(null=True)
+    """Name, subject and data, encrypted; where it is set, the plain columns are empty."""
     metadata = models.JSONField(db_default={})
     category = models.TextField(db_default="transactional")
     action_type = models.TextField(db_default="custom")
@@ -116,6 +100,10 @@ class Message(models.Model):
     unsubscribed_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)
     complained_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    archived_at = models.DateTimeField(null=True)
+    retried_at = models.DateTimeField(null=True)
+    """When a person last had it tried again."""
 
     class Meta:
         indexes = [
@@ -123,7 +111,24 @@ class Message(models.Model):
             models.Index(fields=["workspace", "status", "id"], name="message_status"),
             models.Index(fields=["workspace", "channel", "id"], name="message_channel"),
             models.Index(fields=["workspace", "recipient", "id"], name="message_recipient"),
-            models.Index(fields=["batch", "id"], name="message_batch", condition=models.Q(batch__isnull=False)),
+            _where_present("batch"),
+            _where_present("contact"),
+            models.Index(
+                fields=["campaign", "id"], name="message_campaign", condition=models.Q(campaign__isnull=False)
+            ),
+            models.Index(
+                fields=["template", "id"], name="message_template", condition=models.Q(template__isnull=False)
+            ),
+            models.Index(
+                fields=["workspace", "author", "recipient", "id"],
+                name="message_conversation",
+                condition=models.Q(channel="direct"),
+            ),
+            models.Index(
+                fields=["workspace", "recipient", "id"],
+                name="message_unread",
+                condition=models.Q(channel__in=["onsite", "direct"], opened_at__isnull=True, archived_at__isnull=True),
+            ),
             models.Index(
                 fields=["provider_message_id"],
                 name="message_provider_id",

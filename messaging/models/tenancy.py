@@ -32,6 +32,8 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     avatar_id = models.UUIDField(unique=True, default=uuid7, editable=False)
+    rate_limit = models.PositiveIntegerField(null=True, blank=True)
+    """Requests a minute without an API key; none by default."""
 
 
 class Workspace(models.Model):
@@ -40,6 +42,12 @@ class Workspace(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=100, unique=True)
+    language = models.CharField(max_length=35, db_default="en")
+    """What a template falls back to where it is not there in a recipient's language."""
+    encrypted = models.BooleanField(db_default=False)
+    """Every message's content is encrypted at rest, asked for or not."""
+    daily_quota = models.PositiveIntegerField(null=True, blank=True)
+    """Messages that may be accepted in a day (UTC); none by default."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -77,6 +85,8 @@ class ApiKey(models.Model):
     digest = models.BinaryField(max_length=32)
     scopes = ArrayField(models.CharField(max_length=40))
     mode = models.CharField(max_length=4, choices=Mode.choices)
+    rate_limit = models.PositiveIntegerField(null=True, blank=True)
+    """Requests a minute; none by default."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -87,3 +97,22 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class Usage(models.Model):
+    """How many messages a workspace with a quota had accepted on the latest day that it sent on (UTC)."""
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    day = models.DateField()
+    accepted = models.PositiveBigIntegerField()
+
+
+class WorkspaceKey(models.Model):
+    """A workspace's data key, wrapped by one of the platform's keys; the newest encrypts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    wrapped = models.BinaryField()
+    wrapped_by = models.TextField()
+    """The id of the key in DISPATCH_KEYS."""
+    created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -41,6 +41,13 @@ class Caller:
     scopes: frozenset[str]
     test: bool = False
     api_key_id: UUID | None = None
+    rate_limit: int | None = None
+    """Requests in any minute; as many as they like where it is None."""
+
+    @property
+    def counted_as(self) -> str:
+        """Under which name requests are counted: a key has its own count, whoever made it."""
+        return f"key:{self.api_key_id}" if self.api_key_id else f"user:{self.user_id}"
 
 
 def demand(caller: Caller, scope: str) -> None:

@@ -35,7 +35,7 @@ _TOUCH_SECONDS = 60
 # workspace. Plain SQL: the ORM takes longer to phrase this than the database to answer it.
 _FIND = """
 SELECT k.id, k.workspace_id, k.user_id, u.avatar_id, k.digest, k.scopes, k.mode, m.role,
-       k.last_used_at IS NULL OR k.last_used_at < now() - %s * interval '1 second' AS stale
+       k.last_used_at IS NULL OR k.last_used_at < now() - %s * interval '1 second' AS stale, k.rate_limit
   FROM messaging_apikey k
   JOIN messaging_user u ON u.id = k.user_id AND u.is_active
   JOIN messaging_member m ON m.workspace_id = k.workspace_id AND m.user_id = k.user_id
@@ -56,7 +56,13 @@ class NewKey:
 
 
 def create(
-    *, caller: Caller, name: str, scopes: list[str], mode: Mode = Mode.LIVE, expires_at: datetime | None = None
+    *,
+    caller: Caller,
+    name: str,
+    scopes: list[str],
+    mode: Mode = Mode.LIVE,
+    expires_at: datetime | None = None,
+    rate_limit: int | None = None,
 ) -> NewKey:
     """Make a key that acts for the caller, with some of the caller's scopes.
 
@@ -77,6 +83,7 @@ def create(
         scopes=checked_scopes(scopes, caller=caller),
         mode=mode,
         expires_at=expires_at,
+        rate_limit=rate_limit,
     )
 
 
@@ -88,6 +95,7 @@ def make(
     scopes: list[str],
     mode: Mode,
     expires_at: datetime | None = None,
+    rate_limit: int | None = None,
 ) -> NewKey:
     """Write a new key without asking who wants it; the bootstrap does, every caller goes through `create`."""
     prefix = f"{START}{mode.value}_{secrets.token_hex(6)}"
@@ -101,6 +109,7 @@ def make(
         scopes=scopes,
         mode=mode,
         expires_at=expires_at,
+        rate_limit=rate_limit,
     )
     row.refresh_from_db(fields=["created_at"])
     return NewKey(row=row, raw=raw)
@@ -111,6 +120,19 @@ def keys_of(*, workspace_id: UUID) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(workspace_id=workspace_id)
 
 
+def limit(*, caller: Caller, key_id: UUID, rate_limit: int | None) -> ApiKey:
+    """Say how many requests in any minute a key may make; None is as many as it likes.
+
+    Raises:
+        NotFound: the workspace has no such key.
+        Forbidden: a test key asks to change a live one.
+    """
+    key = _within_reach(caller, key_id)
+    key.rate_limit = rate_limit
+    key.save(update_fields=["rate_limit"])
+    return key
+
+
 def revoke(*, caller: Caller, key_id: UUID) -> None:
     """End a key for good. Revoking it again changes nothing.
 
@@ -118,12 +140,17 @@ def revoke(*, caller: Caller, key_id: UUID) -> None:
         NotFound: the workspace has no such key.
         Forbidden: a test key asks to revoke a live one.
     """
+    key = _within_reach(caller, key_id)
+    end(keys_of(workspace_id=caller.workspace_id).filter(id=key.id))
+
+
+def _within_reach(caller: Caller, key_id: UUID) -> ApiKey:
     key = keys_of(workspace_id=caller.workspace_id).filter(id=key_id).first()
     if key is None:
         raise NotFound("There is no such API key.")
     if key.mode == Mode.LIVE:
         demand_live(caller)
-    end(keys_of(workspace_id=caller.workspace_id).filter(id=key_id))
+    return key
 
 
 def end(found: QuerySet[ApiKey]) -> None:
@@ -148,7 +175,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
         row = cursor.fetchone()
     if row is None or not _matches(raw, bytes(row[4])):
         raise Unauthenticated("This is not a valid API key.", code="invalid_key")
-    key_id, workspace_id, user_id, avatar_id, _, scopes, mode, role, stale = row
+    key_id, workspace_id, user_id, avatar_id, _, scopes, mode, role, stale, rate_limit = row
     if workspace is not None and workspace.lower() != str(workspace_id):
         _check_slug(workspace_id, workspace.lower())
     if stale:
@@ -161,6 +188,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
         scopes=ROLES[Role(role)].intersection(scopes),
         test=mode == Mode.TEST,
         api_key_id=key_id,
+        rate_limit=rate_limit,
     )
 
 

@@ -20,7 +20,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 # A person's workspaces in the order of joining, or the one that the request names.
 _ENTER = """
-SELECT m.workspace_id, m.role, u.avatar_id
+SELECT m.workspace_id, m.role, u.avatar_id, u.rate_limit
   FROM messaging_member m
   JOIN messaging_user u ON u.id = m.user_id
   JOIN messaging_workspace w ON w.id = m.workspace_id
@@ -46,7 +46,14 @@ def enter(*, user_id: UUID, workspace: str | None = None) -> Caller:
     if row is None:
         raise Forbidden("You are a member of no workspace.", code="no_workspace")
     role = Role(row[1])
-    return Caller(workspace_id=row[0], user_id=user_id, avatar_id=row[2], role=role, scopes=ROLES[role])
+    return Caller(
+        workspace_id=row[0],
+        user_id=user_id,
+        avatar_id=row[2],
+        role=role,
+        scopes=ROLES[role],
+        rate_limit=row[3],
+    )
 
 
 def create(*, caller: Caller, name: str, slug: str | None = None) -> Workspace:

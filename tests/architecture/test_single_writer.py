@@ -19,8 +19,9 @@ _SQL = re.compile(
 )
 """Every statement that writes rows of messages, whatever its columns: the others may only read them."""
 _WRITES = {"update", "create", "bulk_create", "bulk_update", "update_or_create", "get_or_create", "save"}
-_NOT_MESSAGES = {"ReceiptRecord"}
+_NOT_MESSAGES = {"Campaign", "Consent", "ReceiptRecord"}
 """Models whose own status or state is not that of a message."""
+_OWN_STATUS = {"self.status", "campaign.status"}
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -44,13 +45,13 @@ def writers(source: str) -> Iterator[int]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _WRITES:
             yield from _by_orm(node, node.func)
         stored = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-        if stored and ast.unparse(node).endswith(".status") and ast.unparse(node) != "self.status":
+        if stored and ast.unparse(node).endswith(".status") and ast.unparse(node) not in _OWN_STATUS:
             yield node.lineno
 
 
 def _by_orm(node: ast.Call, func: ast.Attribute) -> Iterator[int]:
     owner = ast.unparse(func.value)
-    if any(name in owner for name in _NOT_MESSAGES):
+    if any(name in owner for name in _NOT_MESSAGES) or owner == "campaign":
         return
     named = {keyword.arg for keyword in node.keywords}
     listed = {

@@ -13,7 +13,9 @@ from rest_framework.views import APIView
 
 from messaging.api.common import bodies
 from messaging.api.common.authentication import BrowserAuthentication, KeyAuthentication, TokenAuthentication
-from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, refusal_of
+from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, RateLimited, refusal_of
+from messaging.dispatch import rates
+from messaging.dispatch.rates import Allowance
 from messaging.errors import DispatchError, Unauthenticated
 from messaging.tenancy.access import Caller, demand
 
@@ -38,6 +40,7 @@ class ApiView(APIView):
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     scopes: ClassVar[Mapping[str, str | None]] = {}
     caller: Caller
+    allowance: Allowance | None = None
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -45,18 +48,36 @@ class ApiView(APIView):
         return {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if self.authentication_classes:
+            self._recognise(request)
         accept = request.META.get("HTTP_ACCEPT")
         if accept and not _JSON_TYPES.search(accept):
             raise NotAcceptable("The answer is application/json.")
-        if not self.authentication_classes:
-            return
+        scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
+        if scope is not None and self.authentication_classes:
+            demand(self.caller, scope)
+
+    def _recognise(self, request: Request) -> None:
+        """Find out who asks, and count the request where that caller may make only so many."""
         self.perform_authentication(request)
         if not isinstance(request.auth, Caller):
             raise Unauthenticated("This needs an API key, an access token or a session.")
         self.caller = request.auth
-        scope = self.scopes.get("GET" if request.method == "HEAD" else str(request.method))
-        if scope is not None:
-            demand(self.caller, scope)
+        if self.caller.rate_limit is None:
+            return
+        self.allowance = rates.take(self.caller.counted_as, limit=self.caller.rate_limit)
+        if self.allowance is not None and not self.allowance.passed:
+            raise RateLimited(
+                f"There may be {self.allowance.limit} requests in a minute.", retry_after=self.allowance.retry_after
+            )
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell a caller who may make only so many requests what is left, whatever the answer is."""
+        if self.allowance is not None:
+            response["X-RateLimit-Limit"] = str(self.allowance.limit)
+            response["X-RateLimit-Remaining"] = str(self.allowance.remaining)
+            response["X-RateLimit-Reset"] = str(self.allowance.reset)
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Any:
         refusal = refusal_of(exc)

@@ -24,10 +24,12 @@ from messaging.api.common.rendering import encode
 from messaging.errors import (
     Conflict,
     DispatchError,
+    EncryptionFailed,
     Forbidden,
     Invalid,
     NotFound,
     QueryTimeout,
+    QuotaExceeded,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -48,7 +50,9 @@ STATUS: dict[type[DispatchError], HTTPStatus] = {
     WrongMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     Broken: HTTPStatus.INTERNAL_SERVER_ERROR,
+    EncryptionFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
     QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -111,7 +115,7 @@ def _headers(error: DispatchError) -> dict[str, str]:
     match error:
         case Unauthenticated():
             return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited():
+        case Unavailable() | RateLimited() | QuotaExceeded():
             return {"Retry-After": str(error.retry_after)}
         case QueryTimeout():
             return {"Retry-After": str(QUERY_RETRY_SECONDS)}

@@ -12,6 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, QueryDict
 
+from analytics.counting import Scope
+from analytics.windows import Timeframe
 from channels_app.types import Channel
 from messaging.api.common import cursors
 from messaging.api.common.cursors import Cursor
@@ -19,6 +21,7 @@ from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import FieldError, Invalid
 from messaging.models import Message
 from messaging.state import Status
+from messaging.tenancy.access import Caller
 
 _CODES = {"invalid_choice": "invalid_choice", "max_value": "out_of_range", "min_value": "out_of_range"}
 
@@ -58,6 +61,9 @@ class MessageFilters(PageFilters):
     status = WordsFilter(words=Status)
     channel = WordsFilter(words=Channel)
     to = django_filters.CharFilter(max_length=2048)
+    contact = django_filters.CharFilter(max_length=255)
+    template = django_filters.CharFilter(max_length=100)
+    campaign = django_filters.UUIDFilter()
     batch = django_filters.UUIDFilter()
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
@@ -69,11 +75,39 @@ class MessageFilters(PageFilters):
     ordering = django_filters.ChoiceFilter(choices=[("created_at", "created_at"), ("-created_at", "-created_at")])
 
 
+class InboxFilters(PageFilters):
+    """The filters of a person's own feed."""
+
+    unread = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+    archived = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+
+
+class TimeframeFilters(django_filters.FilterSet):  # type: ignore[misc]  # no stubs
+    """What figures over a stretch of time take."""
+
+    timeframe = django_filters.ChoiceFilter(choices=[(each.value, each.value) for each in Timeframe])
+    channel = WordsFilter(words=Channel)
+    test = django_filters.TypedChoiceFilter(
+        choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
+    )
+
+
+class StatisticsFilters(TimeframeFilters):
+    """What statistics take: they are kept by template and campaign too."""
+
+    template = django_filters.UUIDFilter()
+    campaign = django_filters.UUIDFilter()
+
+
 class Listing:
     """What a list was asked for: cleaned values, a place, a size, and the text that its cursors are bound to."""
 
     def __init__(self, request: HttpRequest, filters: type[PageFilters], *, workspace_id: UUID) -> None:
-        self.values = _cleaned(request.GET, filters)
+        self.values = cleaned(request.GET, filters)
         self.limit = int(self.values["limit"] or cursors.LIMIT)
         self.ascending = self.values.get("ordering") == "created_at"
         narrowing = sorted(
@@ -92,6 +126,9 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         statuses=values["status"],
         channels=values["channel"],
         to=values["to"] or None,
+        contact=values["contact"] or None,
+        template=values["template"] or None,
+        campaign_id=values["campaign"],
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
         test=None if values["test"] in {"", None} else values["test"],
@@ -101,7 +138,23 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
     )
 
 
-def _cleaned(given: QueryDict, filters: type[PageFilters]) -> dict[str, Any]:
+def scope_of(caller: Caller, values: Mapping[str, Any]) -> Scope:
+    """Which messages are counted; those of test mode only where they are asked for, and then no others."""
+    return Scope(
+        workspace_id=caller.workspace_id,
+        channels=values["channel"],
+        template_id=values.get("template"),
+        campaign_id=values.get("campaign"),
+        test=values["test"] is True,
+    )
+
+
+def timeframe_of(values: Mapping[str, Any]) -> Timeframe:
+    """The stretch that is wanted, a day where nothing is said."""
+    return Timeframe(values["timeframe"] or Timeframe.DAY)
+
+
+def cleaned(given: QueryDict, filters: type[django_filters.FilterSet]) -> dict[str, Any]:
     """Check every parameter; one that is unknown or stands twice is refused by name."""
     known = filters.base_filters
     errors = [

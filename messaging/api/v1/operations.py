@@ -25,7 +25,7 @@ _REFUSALS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value is refused; `errors` says which.",
-    429: "Too many tries.",
+    429: "Too many requests or tries, or more messages than the day has left; try again after `Retry-After`.",
     500: "A fault on our side.",
     503: "It cannot be done now; try again after `Retry-After`.",
 }

@@ -21,15 +21,24 @@ from messaging.tenancy.access import Caller
 _SHOWN = 100
 
 
-def once(request: Request, caller: Caller, body: bytes, work: Callable[[], object]) -> HttpResponse:
-    """Do the work in one transaction and answer 202; a repeat of the request gets the first answer again."""
+def once(
+    request: Request,
+    caller: Caller,
+    body: bytes,
+    work: Callable[[], object],
+    *,
+    status: int = 202,
+    encrypted: bool = False,
+) -> HttpResponse:
+    """Do the work in one transaction and answer; a repeat of the request gets the first answer again."""
     path = request.path.rstrip("/").encode()
     mode = b"test" if caller.test else b"live"
     answer = idempotency.once(
         workspace_id=caller.workspace_id,
         key=request.META.get("HTTP_IDEMPOTENCY_KEY"),
         fingerprint=idempotency.fingerprint(str(request.method).encode(), path, mode, body),
-        work=lambda: Answer(status=202, body=encode(work())),
+        work=lambda: Answer(status=status, body=encode(work())),
+        encrypted=encrypted,
     )
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return HttpResponse(answer.body, status=answer.status, content_type=JSON, headers=headers)
@@ -43,7 +52,9 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
         models.Attachment(filename=file.filename, content_type=file.content_type, size=len(file.content))
         for file in draft.attachments
     ]
-    return full_message(row, selectors.fill(message=row, body=draft.body, text=draft.text, attachments=files))
+    said = accepted.wording
+    content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files)
+    return full_message(row, content, said.edition.origin if said.edition else None)
 
 
 def send_batch(caller: Caller, batch: ReadBatch, draft: Draft) -> BatchAccepted:

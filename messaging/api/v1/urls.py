@@ -11,7 +11,17 @@ from rest_framework.request import Request
 
 from messaging.api.common.converters import Key
 from messaging.api.v1.operations import View
-from messaging.api.v1.views import messages, tenancy, tokens
+from messaging.api.v1.views import (
+    campaigns,
+    contacts,
+    figures,
+    inbox,
+    messages,
+    suppressions,
+    templates,
+    tenancy,
+    tokens,
+)
 from messaging.errors import NotFound
 
 register_converter(Key, "key")
@@ -41,6 +51,35 @@ urlpatterns = [
     *both("v1/messages/<key:message_id>/cancel", messages.MessageCancel.as_view(), "message-cancel"),
     *both("v1/messages/<key:message_id>/retry", messages.MessageRetry.as_view(), "message-retry"),
     *both("v1/batches/<key:batch_id>", messages.BatchDetail.as_view(), "batch"),
+    *both("v1/inbox", inbox.Inbox.as_view(), "inbox"),
+    *both("v1/inbox/counts", inbox.InboxCounts.as_view(), "inbox-counts"),
+    *both("v1/inbox/<key:message_id>/seen", inbox.InboxSeen.as_view(), "inbox-seen"),
+    *both("v1/inbox/<key:message_id>/read", inbox.InboxRead.as_view(), "inbox-read"),
+    *both("v1/inbox/<key:message_id>/archive", inbox.InboxArchive.as_view(), "inbox-archive"),
+    *both("v1/conversations/<key:avatar_id>", inbox.Conversation.as_view(), "conversation"),
+    *both("v1/stats", figures.Stats.as_view(), "stats"),
+    *both("v1/performance", figures.Speed.as_view(), "performance"),
+    *both("v1/health", figures.Condition.as_view(), "health"),
+    *both("v1/contacts", contacts.ContactList.as_view(), "contacts"),
+    *both("v1/contacts/<key:contact_id>", contacts.ContactDetail.as_view(), "contact"),
+    *both("v1/contacts/<key:contact_id>/consent", contacts.ContactConsent.as_view(), "contact-consent"),
+    *both("v1/contacts/<key:contact_id>/merge", contacts.ContactMerge.as_view(), "contact-merge"),
+    *both("v1/push-subscriptions", contacts.SubscriptionList.as_view(), "push-subscriptions"),
+    *both("v1/push-subscriptions/<key:subscription_id>", contacts.SubscriptionDetail.as_view(), "push-subscription"),
+    *both("v1/suppressions", suppressions.SuppressionList.as_view(), "suppressions"),
+    *both("v1/suppressions/<key:suppression_id>", suppressions.SuppressionDetail.as_view(), "suppression"),
+    *both("v1/campaigns", campaigns.CampaignList.as_view(), "campaigns"),
+    *both("v1/campaigns/<key:campaign_id>", campaigns.CampaignDetail.as_view(), "campaign"),
+    *both("v1/campaigns/<key:campaign_id>/progress", campaigns.CampaignProgress.as_view(), "campaign-progress"),
+    *both("v1/campaigns/<key:campaign_id>/start", campaigns.CampaignStart.as_view(), "campaign-start"),
+    *both("v1/campaigns/<key:campaign_id>/pause", campaigns.CampaignPause.as_view(), "campaign-pause"),
+    *both("v1/campaigns/<key:campaign_id>/resume", campaigns.CampaignResume.as_view(), "campaign-resume"),
+    *both("v1/campaigns/<key:campaign_id>/cancel", campaigns.CampaignCancel.as_view(), "campaign-cancel"),
+    *both("v1/campaigns/<key:campaign_id>/retry-failed", campaigns.CampaignRetry.as_view(), "campaign-retry"),
+    *both("v1/templates", templates.TemplateList.as_view(), "templates"),
+    *both("v1/templates/<key:template_id>", templates.TemplateDetail.as_view(), "template"),
+    *both("v1/templates/<key:template_id>/versions", templates.TemplateVersions.as_view(), "template-versions"),
+    *both("v1/templates/<key:template_id>/preview", templates.TemplatePreview.as_view(), "template-preview"),
     *both("v1/me", tenancy.Me.as_view(), "me"),
     *both("v1/api-keys", tenancy.KeyList.as_view(), "api-keys"),
     *both("v1/api-keys/<key:key_id>", tenancy.KeyDetail.as_view(), "api-key"),

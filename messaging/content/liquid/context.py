@@ -88,6 +88,16 @@ def step_into(value: object, segment: object) -> object:
     return ABSENT
 
 
+def find(data: Mapping[str, Any], path: tuple[str | int, ...]) -> object:
+    """The value at a path, or ABSENT."""
+    value: object = data.get(str(path[0]), ABSENT)
+    for segment in path[1:]:
+        if value is ABSENT:
+            break
+        value = step_into(value, segment)
+    return value
+
+
 def path_name(path: tuple[object, ...] | list[object]) -> str:
     """A path as an author writes it: `order.lines[0].name`, with the values of computed keys."""
     written = ""

@@ -27,6 +27,7 @@ from liquid.parser import get_parser
 
 from messaging.content.liquid import filters
 from messaging.content.liquid.limits import BLOCK_DEPTH, LOOP_LIMIT, RANGE_LIMIT, exceeded
+from messaging.content.liquid.plain import Pieces, pieces_of
 from messaging.content.liquid.source import BLOCK_TAGS, PLAIN_TAGS, refuse, scan
 
 Segments = tuple[str | int, ...]
@@ -45,10 +46,13 @@ class Tree:
     """A template ready to render.
 
     `reads` maps each path from outside the template to how much it is needed. `follows` says that there is more to
-    need than those paths show: properties of the items of a loop, a computed key, a name assigned in a branch.
+    need than those paths show: properties of the items of a loop, a computed key, a name assigned in a branch. `pieces`
+    is there for a template that does nothing but put values into a text.
     """
 
     template: BoundTemplate
+    html: bool
+    pieces: Pieces | None
     reads: dict[Segments, Need]
     follows: bool
     markers: int
@@ -107,7 +111,14 @@ def grow(source: str, *, html: bool, field: str) -> Tree:
         detail = "This cannot be understood, or says too much at once."
         refuse("syntax_error", detail, source=source, at=_near(stream), field=field)
     template = BoundTemplate(environment, nodes)
-    return Tree(template=template, reads=reader.reads, follows=reader.follows, markers=len(tokens))
+    return Tree(
+        template=template,
+        html=html,
+        pieces=pieces_of(nodes),
+        reads=reader.reads,
+        follows=reader.follows,
+        markers=len(tokens),
+    )
 
 
 def _near(stream: TokenStream) -> int:

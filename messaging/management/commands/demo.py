@@ -45,8 +45,9 @@ MESSAGES: tuple[dict[str, Any], ...] = (
     {"channel": "telegram", "to": "@ann_example", "text": "The build is green."},
     {"channel": "onsite", "to": "ann", "subject": "Invoice", "text": "Your invoice is ready."},
     {"channel": "webhook", "to": "https://example.com/hook", "subject": "order.paid", "text": '{"order": 7}'},
-    {"channel": "direct", "to": "ann", "text": "Shall we talk at three?"},
+    {"channel": "direct", "text": "Shall we talk at three?"},
 )
+"""A direct message goes to an avatar of the workspace: here to that of whoever sends it."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -134,7 +135,8 @@ def _credentials(base_url: str | None, api_key: str | None) -> tuple[str, str]:
 
 
 def _send_singles(client: ApiClient) -> list[Walk]:
-    accepted = [client.post("/api/v1/messages", message) for message in MESSAGES]
+    own = {"direct": {"to": client.get("/api/v1/me")["avatar_id"]}}
+    accepted = [client.post("/api/v1/messages", {**message, **own.get(message["channel"], {})}) for message in MESSAGES]
     return [Walk(id=each["id"], label=each["channel"]) for each in accepted]
 
 

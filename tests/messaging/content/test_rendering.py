@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from messaging.content.rendering import (
     LONG_LENGTH,
     SHORT_LENGTH,
     SUBJECT_LENGTH,
+    Compiled,
     RenderFailed,
     TemplateRefused,
     compile,
@@ -284,3 +286,53 @@ def test_a_template_is_compiled_once_and_shared_by_threads():
 def test_more_templates_than_are_kept_still_render():
     for number in range(1200):
         assert text(f"{number} {{{{ a }}}}", a="x") == f"{number} x"
+
+
+class TestPlainTemplates:
+    """Templates that only put values into a text are joined without the engine; nobody can tell by what they give."""
+
+    SOURCES = [
+        "{{ a }}",
+        "Hi {{ a }}, {{ b.c }}!",
+        "{{ b['c'] }}{{ b.d[0] }}",
+        "{{- a -}} x",
+        "{{ b.d.first }}{{ a.size }}",
+    ]
+    VALUES = [
+        "Ann",
+        "",
+        "<b>&\"'",
+        "Jörg \u2028 \U0001f600",
+        "a\r\nb",
+        0,
+        -5,
+        10**17,
+        10**18,
+        10**30,
+        1.5,
+        True,
+        None,
+        [],
+        ["x", 1],
+        {},
+        {"x": 1},
+        "nul \x00",
+        "\ud800",
+        object(),
+    ]
+
+    @pytest.mark.parametrize("html", [True, False])
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_they_give_what_the_engine_gives(self, source: str, html: bool) -> None:
+        plain = compile(source, html=html, field="text")
+        engine = compile(f"{source}{{% if never %}}{{% endif %}}", html=html, field="text")
+
+        def outcome(compiled: Compiled, context: dict[str, Any]) -> Any:
+            try:
+                return compiled.render(context), compiled.preview(context), compiled.missing(context)
+            except RenderFailed as error:
+                return error.code, error.detail, compiled.missing(context)
+
+        for value in self.VALUES:
+            for context in ({"a": value}, {"a": value, "b": value}, {"a": value, "b": {"c": value, "d": [value]}}):
+                assert outcome(plain, context) == outcome(engine, context), (source, value)

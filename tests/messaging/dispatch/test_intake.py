@@ -97,7 +97,7 @@ class TestBatch:
 
         assert [(one.index, one.code) for one in accepted.rejected] == [
             (1, "invalid_recipient"),
-            (3, "invalid_recipient"),
+            (3, "required"),
         ]
         assert [message(key).recipient for key in accepted.ids] == ["a@example.com", "b@example.com"]
         batch = Batch.objects.get()
@@ -216,6 +216,7 @@ class TestRefusals:
 class TestExplaining:
     def test_it_tells_what_would_happen_and_stores_nothing(self, workspace: Workspace):
         told = intake.explain(
+            workspace_id=workspace.id,
             test=True,
             draft=draft(subject="Hi {{ name }}", text="{{ n }}", priority=Priority.URGENT),
             recipient=Recipient(to="Ann@Example.com", name="Ann", data={"n": 3}),
@@ -225,9 +226,10 @@ class TestExplaining:
         assert (told["subject"], told["text"], told["max_attempts"]) == ("Hi Ann", "3", 3)
         assert Message.objects.count() == 0
 
-    def test_it_refuses_what_would_be_refused(self):
+    def test_it_refuses_what_would_be_refused(self, workspace: Workspace):
+        recipient = Recipient(to="ann@example.com")
         with pytest.raises(Invalid):
-            intake.explain(test=True, draft=draft(text=""), recipient=Recipient(to="ann@example.com"))
+            intake.explain(workspace_id=workspace.id, test=True, draft=draft(text=""), recipient=recipient)
 
 
 @pytest.mark.usefixtures("transactional_db")

@@ -18,7 +18,7 @@ from messaging.dispatch.transitions import Move
 from messaging.models import Claim, Message, ReceiptRecord
 from messaging.models.keys import uuid7
 from messaging.state import Status
-from tests.factories import accept_batch, accept_message, make_workspace, message
+from tests.factories import accept_batch, accept_message, make_member, make_workspace, message
 from tests.messaging.dispatch.conftest import Install
 from tests.messaging.dispatch.scripted import Answers, MaySend, accept_all
 from tests.messaging.dispatch.test_claims import at_once
@@ -165,7 +165,8 @@ def test_one_recorder_writes_for_many_claims_at_once(install: Install):
     workspace = make_workspace()
     accept_batch(workspace, [f"p{number}@example.com" for number in range(60)])
     accept_batch(workspace, [str(uuid7()) for _ in range(60)], channel=Channel.ONSITE)
-    accept_batch(workspace, [str(uuid7()) for _ in range(60)], channel=Channel.DIRECT, subject="")
+    reader = str(make_member(workspace).user.avatar_id)
+    accept_batch(workspace, [reader] * 60, channel=Channel.DIRECT, subject="")
 
     def work(name: str) -> int:
         count = 0

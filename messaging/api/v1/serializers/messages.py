@@ -12,6 +12,7 @@ from channels_app.types import Channel
 from messaging import models
 from messaging.api.common.rendering import stamp
 from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
+from messaging.content.templates import Origin
 from messaging.dispatch.selectors import BatchProgress, Rendered
 from messaging.state import Cause, Priority, Status
 
@@ -34,7 +35,7 @@ _TOLD = (
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
-class Template(Struct, kw_only=True, frozen=True):
+class MadeFrom(Struct, kw_only=True, frozen=True):
     """The template that a message was made from."""
 
     key: str
@@ -60,7 +61,7 @@ class Message(Struct, kw_only=True, frozen=True):
     name: str | None
     contact_id: UUID | None
     subject: str | None
-    template: Template | None
+    template: MadeFrom | None
     batch_id: UUID | None
     campaign_id: UUID | None
     priority: PriorityWord
@@ -161,7 +162,9 @@ class Explanation(Struct, kw_only=True, frozen=True):
     lane: str
     provider: str | None
     status: Status
+    error: Reason | None
     to: str
+    contact_id: UUID | None
     subject: str | None
     body: str | None
     text: str | None
@@ -197,15 +200,15 @@ class Account(Struct, kw_only=True, frozen=True):
     events: list[Event]
 
 
-def message(row: models.Message) -> Message:
+def message(row: models.Message, origin: Origin | None) -> Message:
     """A message as the list shows it."""
-    return Message(**_fields(row))
+    return Message(**_fields(row, origin))
 
 
-def full_message(row: models.Message, content: Rendered) -> FullMessage:
+def full_message(row: models.Message, content: Rendered, origin: Origin | None) -> FullMessage:
     """A message as it is shown by itself."""
     return FullMessage(
-        **_fields(row),
+        **_fields(row, origin),
         body=content.body or None,
         text=content.text or None,
         attachments=[
@@ -216,7 +219,7 @@ def full_message(row: models.Message, content: Rendered) -> FullMessage:
     )
 
 
-def _fields(row: models.Message) -> dict[str, Any]:
+def _fields(row: models.Message, origin: Origin | None) -> dict[str, Any]:
     return {
         "id": row.id,
         "workspace_id": row.workspace_id,
@@ -224,11 +227,11 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "status": row.status,
         "to": row.recipient,
         "name": row.name or None,
-        "contact_id": None,
+        "contact_id": row.contact_id,
         "subject": row.subject or None,
-        "template": None,
+        "template": template(origin) if origin else None,
         "batch_id": row.batch_id,
-        "campaign_id": None,
+        "campaign_id": row.campaign_id,
         "priority": PRIORITY_OUT[Priority(row.priority)],
         "category": row.category,
         "action_type": row.action_type,
@@ -245,6 +248,11 @@ def _fields(row: models.Message) -> dict[str, Any]:
         "next_attempt_at": stamp(row.next_attempt_at),
         **{name: stamp(getattr(row, name)) for name in _STAMPS},
     }
+
+
+def template(origin: Origin) -> MadeFrom:
+    """The template that a message was made from, as it is shown."""
+    return MadeFrom(key=origin.key, version=origin.version, language=origin.language)
 
 
 def reason(row: models.Message) -> Reason | None:
@@ -281,7 +289,8 @@ def dry_run(found: dict[str, Any]) -> DryRun:
     """What an accept would do, as it is shown."""
     texts = {name: found[name] or None for name in ("subject", "body", "text")}
     moments = {name: stamp(found[name]) for name in ("scheduled_at", "expires_at")}
-    return DryRun(explain=Explanation(**{**found, **texts, **moments}))
+    error = Reason(**found["error"]) if found["error"] else None
+    return DryRun(explain=Explanation(**{**found, **texts, **moments, "error": error}))
 
 
 def account(told: dict[str, Any], events: Sequence[models.MessageEvent]) -> Account:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,6 +30,14 @@ Address = Annotated[str, Meta(min_length=1, max_length=2048)]
 Name = Annotated[str, Meta(max_length=500)]
 Subject = Annotated[str, Meta(max_length=65_536)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
+ContactName = Annotated[
+    str,
+    Meta(min_length=1, max_length=255, description="A contact's id, else its external id, else its avatar's id."),
+]
+TemplateName = Annotated[
+    str,
+    Meta(min_length=1, max_length=100, description="A template's key, or the id of one in one language."),
+]
 Json = dict[str, Any]
 
 
@@ -42,9 +51,10 @@ class AttachmentIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
 
 
 class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What all messages of one request have in common."""
+    """What all messages of one request have in common. Subject, body and text replace those of the template."""
 
     channel: Channel
+    template: TemplateName | None = None
     from_: Address | None = msgspec.field(default=None, name="from")
     subject: Subject | None = None
     body: str | None = None
@@ -61,6 +71,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     scheduled_at: Moment | None = None
     expires_at: Moment | None = None
     on_unknown: UnknownWord | None = None
+    encrypted: bool = False
 
     def draft(self) -> Draft:
         """The request in the domain's words.
@@ -70,6 +81,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         """
         return Draft(
             channel=self.channel,
+            template=self.template or "",
             subject=self.subject or "",
             body=self.body or "",
             text=self.text or "",
@@ -81,37 +93,70 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             attachments=tuple(_attachments(self.attachments or ())),
             priority=PRIORITY_IN[self.priority or "normal"],
             category=self.category or "transactional",
-            action_type=self.action_type or "custom",
-            language=self.language or "en",
+            action_type=self.action_type or "",
+            language=self.language or "",
             on_unknown=self.on_unknown or "",
+            encrypted=self.encrypted,
             scheduled_at=bodies.utc(self.scheduled_at, "/scheduled_at"),
             expires_at=bodies.utc(self.expires_at, "/expires_at"),
         )
 
 
 class Send(Shared, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One message. With `dry_run` nothing is stored or sent, and the answer says what would happen."""
+    """One message to an address, or to a contact. With `dry_run` nothing is stored or sent, and the answer says what
+    would happen."""
 
-    to: Address
+    to: Address | None = None
+    contact_id: ContactName | None = None
+    avatar_id: UUID | None = None
     name: Name | None = None
     data: Json | None = None
     metadata: Json | None = None
     dry_run: bool = False
 
     def recipient(self) -> Recipient:
-        return Recipient(to=self.to, name=self.name or "", data=self.data, metadata=self.metadata or {})
+        """The recipient in the domain's words.
+
+        Raises:
+            Invalid: none is named, or more than one.
+        """
+        named = [name for name in ("to", "contact_id", "avatar_id") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise _not_one(named[-1] if named else "to", "to, contact_id and avatar_id")
+        return Recipient(
+            to=self.to or "",
+            contact_id=self.contact_id or "",
+            avatar_id=self.avatar_id,
+            name=self.name or "",
+            data=self.data,
+            metadata=self.metadata or {},
+        )
 
 
 class RecipientIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One recipient of a batch, with what its message has for itself."""
+    """One recipient of a batch, an address or a contact, with what its message has for itself."""
 
-    to: Address
+    to: Address | None = None
+    contact_id: ContactName | None = None
     name: Name | None = None
     data: Json | None = None
     metadata: Json | None = None
 
     def recipient(self) -> Recipient:
-        return Recipient(to=self.to, name=self.name or "", data=self.data, metadata=self.metadata or {})
+        """The recipient in the domain's words.
+
+        Raises:
+            Invalid: none is named, or two.
+        """
+        if (self.to is None) is (self.contact_id is None):
+            raise _not_one("contact_id" if self.contact_id else "to", "to and contact_id")
+        return Recipient(
+            to=self.to or "",
+            contact_id=self.contact_id or "",
+            name=self.name or "",
+            data=self.data,
+            metadata=self.metadata or {},
+        )
 
 
 class SendBatch(Shared, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -146,11 +191,11 @@ def read_batch(body: bytes) -> ReadBatch:
         try:
             batch = _typed.decode(body)
             screen([[each.data, each.metadata] for each in batch.recipients])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unclean):
+            recipients = [each.recipient() for each in batch.recipients]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unclean, Invalid):
             # Told in detail below.
             pass
         else:
-            recipients = [each.recipient() for each in batch.recipients]
             return ReadBatch(shared=batch, recipients=recipients, indexes=range(len(recipients)))
     return _read_loosely(body)
 
@@ -175,10 +220,18 @@ def _read_loosely(body: bytes) -> ReadBatch:
             indexes.append(index)
         except Unclean as error:
             malformed.append(Rejected(index=index, code=error.code, detail=error.detail, pointer=error.pointer))
+        except Invalid as error:
+            place = error.errors[0]
+            malformed.append(Rejected(index=index, code=place.code, detail=place.detail, pointer=place.pointer))
         except msgspec.ValidationError as error:
             place = bodies.field_error(error)
             malformed.append(Rejected(index=index, code=place.code, detail=place.detail, pointer=place.pointer))
     return ReadBatch(shared=shared, recipients=recipients, indexes=indexes, malformed=malformed)
+
+
+def _not_one(name: str, names: str) -> Invalid:
+    code = "required" if name == "to" else "ambiguous_recipient"
+    return Invalid.at(f"/{name}", code, f"A recipient is named by one of {names}.")
 
 
 def _check_number(items: list[Any]) -> None:

@@ -16,6 +16,7 @@ from messaging.tenancy.access import Caller
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+RateLimit = Annotated[int, Meta(ge=1, le=1_000_000, description="Requests in any minute.")]
 
 
 class Credentials(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -79,6 +80,13 @@ class KeyIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     scopes: Annotated[list[str], Meta(min_length=1, max_length=50)]
     mode: ModeWord = "live"
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    rate_limit: RateLimit | None = None
+
+
+class KeyLimit(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How many requests in any minute a key may make; null is as many as it likes."""
+
+    rate_limit: RateLimit | None
 
 
 class Key(Struct, kw_only=True, frozen=True):
@@ -89,6 +97,7 @@ class Key(Struct, kw_only=True, frozen=True):
     prefix: str
     scopes: list[str]
     mode: ModeWord
+    rate_limit: int | None
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
@@ -151,6 +160,7 @@ def key(row: models.ApiKey) -> Key:
         prefix=row.prefix,
         scopes=row.scopes,
         mode=MODE_OUT[Mode(row.mode)],
+        rate_limit=row.rate_limit,
         created_at=stamp(row.created_at),
         expires_at=stamp(row.expires_at),
         revoked_at=stamp(row.revoked_at),

@@ -17,6 +17,7 @@ from messaging.api.v1.operations import IDEMPOTENCY_KEY, View, operation
 from messaging.api.v1.parameters import MESSAGES
 from messaging.api.v1.serializers import messages as out
 from messaging.api.v1.serializers.sending import Send, SendBatch, read_batch
+from messaging.content import templates
 from messaging.dispatch import control, intake, selectors
 from messaging.dispatch.explain import explain
 from messaging.state import Cause
@@ -32,10 +33,11 @@ class MessageList(View):
         """Accept a message."""
         caller, body = self.caller, bodies.read(request._request)
         send = bodies.parse(body, Send)
-        draft = send.draft()
+        draft, recipient = send.draft(), send.recipient()
         if send.dry_run:
-            return answer(out.dry_run(intake.explain(test=caller.test, draft=draft, recipient=send.recipient())))
-        return sending.once(request, caller, body, lambda: sending.send(caller, send, draft))
+            found = intake.explain(workspace_id=caller.workspace_id, test=caller.test, draft=draft, recipient=recipient)
+            return answer(out.dry_run(found))
+        return sending.once(request, caller, body, lambda: sending.send(caller, send, draft), encrypted=draft.encrypted)
 
     @operation("list_messages", answers={200: Page[out.Message]}, parameters=MESSAGES)
     def get(self, request: Request) -> HttpResponse:
@@ -50,7 +52,12 @@ class MessageList(View):
             )
 
         found = cursors.turn(fetch, cursor=listing.cursor, ascending=listing.ascending, limit=listing.limit)
-        return answer(page(request._request, found, out.message, query=listing.query))
+        origins = templates.origins(found.rows)
+        return answer(
+            page(
+                request._request, found, lambda row: out.message(row, origins.get(row.content_id)), query=listing.query
+            )
+        )
 
 
 class BatchList(View):
@@ -62,7 +69,9 @@ class BatchList(View):
         caller, body = self.caller, bodies.read(request._request)
         batch = read_batch(body)
         draft = batch.shared.draft()
-        return sending.once(request, caller, body, lambda: sending.send_batch(caller, batch, draft))
+        return sending.once(
+            request, caller, body, lambda: sending.send_batch(caller, batch, draft), encrypted=draft.encrypted
+        )
 
 
 class BatchDetail(View):
@@ -128,4 +137,5 @@ class MessageRetry(View):
 def shown(workspace_id: UUID, message_id: UUID) -> HttpResponse:
     """One message as it is shown by itself."""
     row = selectors.message(workspace_id=workspace_id, message_id=message_id)
-    return answer(out.full_message(row, selectors.rendered(message=row)))
+    origin = templates.origins([row]).get(row.content_id)
+    return answer(out.full_message(row, selectors.rendered(message=row), origin))

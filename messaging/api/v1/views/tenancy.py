@@ -50,12 +50,19 @@ class KeyList(View):
             scopes=wanted.scopes,
             mode=Mode(wanted.mode),
             expires_at=bodies.utc(wanted.expires_at, "/expires_at"),
+            rate_limit=wanted.rate_limit,
         )
         return answer(out.shown_key(made.row, made.raw), 201)
 
 
 class KeyDetail(View):
-    scopes = {"DELETE": ADMIN}
+    scopes = {"PATCH": ADMIN, "DELETE": ADMIN}
+
+    @operation("change_api_key", takes=out.KeyLimit, answers={200: out.Key}, tag="tenancy")
+    def patch(self, request: Request, key_id: UUID) -> HttpResponse:
+        """Change how many requests a minute an API key may make."""
+        wanted = self.parsed(out.KeyLimit)
+        return answer(out.key(keys.limit(caller=self.caller, key_id=key_id, rate_limit=wanted.rate_limit)))
 
     @operation("revoke_api_key", answers={204: None}, tag="tenancy")
     def delete(self, request: Request, key_id: UUID) -> HttpResponse:

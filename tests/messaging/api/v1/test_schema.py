@@ -40,7 +40,10 @@ def test_it_describes_every_operation_and_nothing_else(document: dict[str, Any])
         (method.upper(), path) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
     names = {"messages": "message_id", "batches": "batch_id", "members": "member_id"}
-    names |= {"workspaces": "workspace_id", "api-keys": "key_id"}
+    names |= {"workspaces": "workspace_id", "api-keys": "key_id", "contacts": "contact_id"}
+    names |= {"suppressions": "suppression_id", "push-subscriptions": "subscription_id"}
+    names |= {"templates": "template_id", "campaigns": "campaign_id", "inbox": "message_id"}
+    names |= {"conversations": "avatar_id"}
     wanted = set()
     for operation in OPERATIONS:
         parts = operation.path.split("/")

@@ -26,6 +26,7 @@ def test_a_key_is_made_shown_once_used_and_revoked(caller: Caller) -> None:
         "mode": "test",
         "created_at": made["created_at"],
         "expires_at": None,
+        "rate_limit": None,
         "revoked_at": None,
         "last_used_at": None,
         "key": made["key"],

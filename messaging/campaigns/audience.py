@@ -1,0 +1,201 @@
+"""Whom a campaign goes to: contacts with all of its tags that its filter lets through, frozen when it starts.
+
+A filter is an object of equalities, all of which must hold. `id`, `external_id`, `locale` and `time_zone` name a
+contact's own fields, `attributes` is an object of attribute → value. Wherever a value stands, a list means one of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from channels_app.types import Channel
+from messaging.dispatch import intake
+from messaging.dispatch.intake import Draft, Recipient
+from messaging.errors import FieldError, Invalid
+from messaging.models import Audience, Campaign, Contact
+from messaging.models.keys import uuid7
+from messaging.people.recipients import as_key
+from messaging.state import Priority
+
+LARGEST = 10_000
+"""Contacts that one campaign goes to at the most."""
+TAGS = 100
+VALUES = 10_000
+ATTRIBUTES = 50
+_LONGEST = 255
+_ROWS = 2_000
+
+_FIELDS: Final = ("id", "external_id", "locale", "time_zone")
+_ADDRESSES: Final[Mapping[Channel, str]] = {
+    Channel.EMAIL: "email",
+    Channel.SMS: "phone",
+    Channel.WHATSAPP: "phone",
+    Channel.TELEGRAM: "telegram_chat_id",
+}
+"""Fields with addresses that several contacts may share; on other channels each contact has its own."""
+
+TWICE: Final = "duplicate_address"
+"""The error of a contact whose address another contact of the audience has, who gets the message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What an audience is chosen by; both left empty is every contact of the workspace."""
+
+    tags: Sequence[str] = ()
+    filter: Mapping[str, Any] | None = None
+
+
+def problems(target: Target) -> Iterator[FieldError]:
+    """Everything that is wrong with what an audience is chosen by."""
+    if len(target.tags) > TAGS:
+        yield FieldError("/audience/tags", "too_long", f"An audience is chosen by at most {TAGS} tags.")
+    for place, tag in enumerate(target.tags):
+        if not 0 < len(tag) <= _LONGEST:
+            yield FieldError(f"/audience/tags/{place}", "length", f"A tag has 1 to {_LONGEST} characters.")
+    for name, value in (target.filter or {}).items():
+        pointer = f"/audience/filter/{_segment(name)}"
+        if name == "attributes":
+            yield from _attribute_problems(value, pointer)
+        elif name not in _FIELDS:
+            known = ", ".join((*_FIELDS, "attributes"))
+            yield FieldError(pointer, "unknown_field", f"A filter knows {known}.")
+        elif not all(isinstance(each, str) and each for each in _several(value)):
+            yield FieldError(pointer, "wrong_type", "A value here is a text, or a list of texts.")
+        elif name == "id" and not all(as_key(each) for each in _several(value)):
+            yield FieldError(pointer, "invalid_value", "Contacts are named by their ids here.")
+        else:
+            yield from _number_problems(value, pointer)
+
+
+def _attribute_problems(value: object, pointer: str) -> Iterator[FieldError]:
+    if not isinstance(value, dict):
+        yield FieldError(pointer, "wrong_type", "Attributes are an object of attribute and value.")
+        return
+    if len(value) > ATTRIBUTES:
+        yield FieldError(pointer, "too_long", f"A filter has at most {ATTRIBUTES} attributes.")
+    for name, wanted in value.items():
+        place = f"{pointer}/{_segment(name)}"
+        if not all(isinstance(each, str | int | float) for each in _several(wanted)):
+            yield FieldError(place, "wrong_type", "A value here is a text, a number, true or false, or a list of them.")
+        else:
+            yield from _number_problems(wanted, place)
+
+
+def _number_problems(value: object, pointer: str) -> Iterator[FieldError]:
+    if not 0 < len(_several(value)) <= VALUES:
+        yield FieldError(pointer, "length", f"A list of values has 1 to {VALUES} of them.")
+
+
+def _several(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _segment(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")[:_LONGEST]
+
+
+def contacts(*, workspace_id: UUID, target: Target) -> QuerySet[Contact]:
+    """The contacts that belong to an audience now."""
+    rows = Contact.objects.filter(workspace_id=workspace_id)
+    if target.tags:
+        rows = rows.filter(tags__contains=list(target.tags))
+    for name, value in (target.filter or {}).items():
+        if name == "attributes":
+            for attribute, wanted in value.items():
+                rows = rows.filter(_has(attribute, _several(wanted)))
+        else:
+            rows = rows.filter(**{f"{name}__in": _several(value)})
+    return rows
+
+
+def _has(attribute: str, values: Sequence[Any]) -> Q:
+    # Containment takes the name as data; a look-up by key would read what looks like an operator in it.
+    wanted = Q()
+    for value in values:
+        wanted |= Q(attributes__contains={attribute: value})
+    return wanted
+
+
+def freeze(campaign: Campaign) -> None:
+    """Write down whom the campaign goes to and accept their messages, inside the caller's transaction.
+
+    A contact who is not reached stays in the audience with the reason.
+
+    Raises:
+        Invalid: there is nobody, or nobody who can be reached, or too many; or the messages cannot be accepted.
+    """
+    target = Target(tags=campaign.tags, filter=campaign.filter)
+    channel = Channel(campaign.channel)
+    found = contacts(workspace_id=campaign.workspace_id, target=target).order_by("id").values_list("id", flat=True)
+    chosen = _held(list(found[: LARGEST + 1]), channel)
+    if len(chosen) > LARGEST:
+        raise Invalid.at("/audience", "audience_too_large", f"An audience has at most {LARGEST} contacts.")
+    if not chosen:
+        raise Invalid.at("/audience", "audience_empty", "No contact belongs to the audience.")
+    rows = [
+        Audience(id=uuid7(), campaign=campaign, contact_id=contact, channel=channel.value, error_code=error)
+        for contact, error in chosen.items()
+    ]
+    _accept(campaign, [row for row in rows if not row.error_code])
+    Audience.objects.bulk_create(rows, batch_size=_ROWS)
+
+
+def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
+    """Those of the contacts that still exist, kept from being deleted or merged until the transaction ends.
+
+    Each comes with an error where one before has the same address: nobody is written to twice.
+    """
+    column = _ADDRESSES.get(channel, "id")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, {column}::text AS address FROM messaging_contact WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",  # noqa: S608
+            [list(ids)],
+        )
+        found = cursor.fetchall()
+    taken: set[str] = set()
+    chosen: dict[UUID, str] = {}
+    for contact, address in found:
+        chosen[contact] = TWICE if address and address in taken else ""
+        taken.add(address)
+    return chosen
+
+
+def _accept(campaign: Campaign, rows: Sequence[Audience]) -> None:
+    """Accept the messages, and note on each row what became of it."""
+    if campaign.template is None:
+        raise Invalid.at("/template", "required", "A campaign has a template.")
+    try:
+        accepted = intake.accept(
+            workspace_id=campaign.workspace_id,
+            author_id=campaign.author_id,
+            test=campaign.test,
+            draft=Draft(
+                channel=Channel(campaign.channel),
+                template=campaign.template.key,
+                priority=Priority.BULK,
+                category=campaign.category,
+                campaign_id=campaign.id,
+            ),
+            recipients=[Recipient(contact_id=str(row.contact_id), data=campaign.data or None) for row in rows],
+            batch=False,
+        )
+    except Invalid as error:
+        if error.code != "no_valid_recipient":
+            raise
+        reasons = "; ".join(sorted({each.detail for each in error.errors})[:3])
+        detail = f"No contact of the audience can be sent to: {reasons}"
+        raise Invalid.at("/audience", "no_valid_recipient", detail) from error
+    refused = {one.index: one.code for one in accepted.rejected}
+    ids = iter(accepted.ids)
+    for place, row in enumerate(rows):
+        if place in refused:
+            row.error_code = refused[place]
+        else:
+            row.message_id = next(ids)

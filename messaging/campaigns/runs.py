@@ -1,0 +1,188 @@
+"""Campaigns as they run: started once, paused, resumed, cancelled, and their failures tried again.
+
+Whoever moves a campaign holds its row until the end, so of two who want the same the second finds it done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from messaging.campaigns import audience
+from messaging.campaigns.plans import CHANGEABLE, ENDED, get, held
+from messaging.dispatch import control
+from messaging.errors import Conflict, DispatchError
+from messaging.models import Campaign, CampaignStatus, Message
+from messaging.people import refusals
+from messaging.state import CANCELLABLE, RETRYABLE, WAITING, Cause
+
+_CHUNK = 1_000
+
+C = CampaignStatus
+
+
+def start(*, workspace_id: UUID, campaign_id: UUID, by_test_key: bool = False) -> Campaign:
+    """Start a draft: its messages are accepted, all in one transaction, or it is scheduled where its time is to come.
+
+    Raises:
+        NotFound: the workspace has no such campaign.
+        Forbidden: it goes to real people, and whoever asks has a test key.
+        Conflict: it was started before.
+        Invalid: nobody can be written to, or too many would be, or the messages are refused.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
+        if row.status != C.DRAFT:
+            raise Conflict(f"A campaign that is {row.status} cannot be started.", code="campaign_started")
+        if row.scheduled_at is not None and row.scheduled_at > timezone.now():
+            _move(row, C.SCHEDULED)
+        else:
+            launch(row)
+    return get(workspace_id=workspace_id, campaign_id=campaign_id)
+
+
+def launch(row: Campaign) -> None:
+    """Accept the messages of a campaign that the caller holds, inside the caller's transaction.
+
+    Raises:
+        Invalid: see `start`.
+    """
+    audience.freeze(row)
+    row.started_at = timezone.now()
+    _move(row, C.RUNNING)
+
+
+def pause(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:
+    """Hold back what no worker has begun to send; what a worker has in hand still goes out.
+
+    Raises:
+        NotFound: the workspace has no such campaign.
+        Conflict: it does not run.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id)
+        _demand(row, {C.RUNNING}, "paused")
+        _move(row, C.PAUSED)
+        hold(row, cause=cause)
+    return get(workspace_id=workspace_id, campaign_id=campaign_id)
+
+
+def resume(*, workspace_id: UUID, campaign_id: UUID, cause: Cause, by_test_key: bool = False) -> Campaign:
+    """Let a paused campaign go on.
+
+    Raises:
+        NotFound: the workspace has no such campaign.
+        Forbidden: it goes to real people, and whoever asks has a test key.
+        Conflict: it is not paused.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
+        _demand(row, {C.PAUSED}, "resumed")
+        _move(row, C.RUNNING)
+        for ids in _chunks(control.held_back(messages_of(row))):
+            control.release_many(ids=ids, cause=cause)
+    return get(workspace_id=workspace_id, campaign_id=campaign_id)
+
+
+def cancel(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:
+    """End a campaign for good and cancel what no worker has begun to send.
+
+    Raises:
+        NotFound: the workspace has no such campaign.
+        Conflict: it has ended.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id)
+        _demand(row, {*CHANGEABLE, C.RUNNING, C.PAUSED}, "cancelled")
+        _move(row, C.CANCELLED)
+        cancel_waiting(row, cause=cause)
+        settle(row)
+    return get(workspace_id=workspace_id, campaign_id=campaign_id)
+
+
+def retry_failed(
+    *, workspace_id: UUID, campaign_id: UUID, cause: Cause, by_test_key: bool = False
+) -> tuple[Campaign, int]:
+    """Queue the campaign's messages again that failed or bounced; give the campaign and how many they were.
+
+    Those that were kept from people who must not be written to are no failures and stay as they are.
+
+    Raises:
+        NotFound: the workspace has no such campaign.
+        Forbidden: it goes to real people, and whoever asks has a test key.
+        Conflict: it has not started, or is paused or cancelled.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
+        _demand(row, {C.RUNNING, C.COMPLETED, C.PARTLY_FAILED}, "retried")
+        retried = 0
+        for ids in _chunks(failures(row)):
+            retried += len(control.retry_many(workspace_id=workspace_id, ids=ids, cause=cause))
+        if retried:
+            row.finished_at = None
+            _move(row, C.RUNNING)
+    return get(workspace_id=workspace_id, campaign_id=campaign_id), retried
+
+
+def hold(row: Campaign, *, cause: Cause) -> None:
+    """Hold back what waits of a campaign and may be claimed."""
+    for ids in _chunks(control.loose(messages_of(row))):
+        control.hold_many(ids=ids, cause=cause)
+
+
+def cancel_waiting(row: Campaign, *, cause: Cause) -> None:
+    """Cancel what waits of a campaign and is in no worker's hands."""
+    for ids in _chunks(messages_of(row).filter(status__in=CANCELLABLE)):
+        control.cancel_many(workspace_id=row.workspace_id, ids=ids, cause=cause)
+
+
+def settle(row: Campaign) -> bool:
+    """End a campaign that the caller holds once none of its messages waits; tell whether it has ended."""
+    if messages_of(row).filter(status__in=WAITING).order_by("-id").values_list("id", flat=True).first() is not None:
+        return False
+    row.finished_at = timezone.now()
+    if row.status == C.CANCELLED:
+        _move(row, C.CANCELLED)
+    else:
+        _move(row, C.PARTLY_FAILED if failures(row).exists() else C.COMPLETED)
+    return True
+
+
+def messages_of(row: Campaign) -> QuerySet[Message]:
+    """A campaign's messages."""
+    return Message.objects.filter(campaign_id=row.id, workspace_id=row.workspace_id)
+
+
+def failures(row: Campaign) -> QuerySet[Message]:
+    """A campaign's messages that did not get through and could have."""
+    return messages_of(row).filter(status__in=RETRYABLE).exclude(error_code=refusals.CODE)
+
+
+def _chunks(rows: QuerySet[Message]) -> Iterator[Sequence[UUID]]:
+    """The keys of these messages as they are now, in order, in parts."""
+    ids = list(rows.order_by("id").values_list("id", flat=True))
+    for start_at in range(0, len(ids), _CHUNK):
+        yield ids[start_at : start_at + _CHUNK]
+
+
+def _demand(row: Campaign, states: set[CampaignStatus], deed: str) -> None:
+    if row.status not in states:
+        code = "campaign_ended" if row.status in ENDED else "campaign_refused"
+        raise Conflict(f"A campaign that is {row.status} cannot be {deed}.", code=code)
+
+
+def send_back(row: Campaign, error: DispatchError) -> None:
+    """Make a campaign that could not start when it should have a draft again, which says why."""
+    row.started_at = None
+    _move(row, C.DRAFT, code=error.code, detail=error.detail)
+
+
+def _move(campaign: Campaign, status: CampaignStatus, *, code: str = "", detail: str = "") -> None:
+    campaign.status = status.value
+    campaign.error_code, campaign.error_detail = code, detail
+    campaign.updated_at = timezone.now()
+    campaign.save(update_fields=["status", "started_at", "finished_at", "error_code", "error_detail", "updated_at"])
