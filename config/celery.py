@@ -10,9 +10,8 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from workers.schedule import SCHEDULE
-
 from config.stack.processes import POOLS
+from workers.schedule import SCHEDULE
 
 app = Celery("dispatch")
 app.conf.update(
