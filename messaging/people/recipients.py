@@ -146,6 +146,8 @@ def resolve(
     for each in recipients:
         pointer = "/contact_id" if each.contact_id else "/avatar_id" if each.avatar_id else "/to"
         person = faces.get(each.avatar_id) if each.avatar_id else known.get(each.contact_id or each.to)
+        if channel is Channel.DIRECT and not each.contact_id and _is_another(person, each.to, members):
+            person = None
         if person is not None:
             found.append(_reached(person, channel, pointer, subscribed))
         elif channel is Channel.DIRECT and not each.contact_id:
@@ -171,6 +173,12 @@ def _faced(each: Asked, pointer: str, members: Collection[UUID]) -> Found | Miss
     if key not in members:
         return Missing(code="invalid_recipient", detail="there is no such avatar in the workspace", pointer=pointer)
     return Found(address=str(key))
+
+
+def _is_another(person: Person | None, to: str, members: Collection[UUID]) -> bool:
+    """Whether a member's avatar is meant and a contact only bears its id as a name: nobody takes another's letters."""
+    key = as_key(to)
+    return person is not None and key in members and person.avatar_id != key
 
 
 def members_among(*, workspace_id: UUID, avatars: Collection[UUID]) -> set[UUID]:

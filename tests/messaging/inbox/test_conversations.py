@@ -127,6 +127,13 @@ def test_a_direct_message_goes_to_an_avatar_of_the_workspace_only(pair: Pair):
     assert not Message.objects.exists()
 
 
+def test_a_contact_named_like_an_avatar_does_not_take_its_letters(pair: Pair):
+    make_contact(pair.workspace, avatar_id=uuid7(), external_id=str(pair.bob.avatar_id))
+    key = send(pair.workspace, author=pair.ann, channel=Channel.DIRECT, to=str(pair.bob.avatar_id))
+
+    assert Message.objects.get(id=key).recipient == str(pair.bob.avatar_id)
+
+
 def test_an_avatar_is_written_to_in_any_spelling(pair: Pair):
     keys = [
         send(pair.workspace, author=pair.ann, channel=Channel.DIRECT, to=to)

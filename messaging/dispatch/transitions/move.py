@@ -1,58 +1,19 @@
-"""The only writer of a message's status: guarded, set-wise changes, each with its event in the same statement.
-
-A move that the state table does not allow, or whose claim is not held any more, changes nothing; the caller learns
-which messages moved. Times come from the database's clock. Whoever may meet another writer locks the rows first,
-in key order, so that an event is stamped after the change that it follows.
-"""
+"""Moves messages from state to state, each move with its event in the same statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.db import connection, transaction
 
-from channels_app.types import Channel
 from messaging.dispatch import storable, tally
 from messaging.models.keys import key_time, lowest_key, uuid7
 from messaging.people import refusals
-from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Priority, Status
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewMessage:
-    """A message about to be accepted; `data` and `metadata` are JSON text. Where `sealed` is set, what it holds is
-    empty elsewhere."""
-
-    id: UUID
-    workspace_id: UUID
-    content_id: UUID
-    batch_id: UUID | None
-    author_id: UUID | None
-    contact_id: UUID | None
-    template_id: UUID | None
-    campaign_id: UUID | None
-    channel: str
-    priority: Priority
-    recipient: str
-    name: str
-    subject: str
-    data: str | None
-    metadata: str
-    category: str
-    action_type: str
-    language: str
-    test: bool
-    on_unknown: str
-    max_attempts: int
-    scheduled_at: datetime | None
-    expires_at: datetime | None
-    sealed: bytes | None = None
+from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,217 +48,10 @@ def suppression(message_id: UUID, refusal: Mapping[str, Any], *, refund: bool = 
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
-    """What a worker needs to know of a message that it holds."""
-
-    id: UUID
-    workspace_id: UUID
-    content_id: UUID
-    recipient: str
-    name: str
-    subject: str
-    data: dict[str, Any] | None
-    metadata: dict[str, Any]
-    test: bool
-    attempts: int
-    max_attempts: int
-    throttles: int
-    on_unknown: str
-    sending_at: datetime
-    sealed: bytes | None = None
-    refusal: dict[str, Any] | None = None
-    """Why it must not be sent after all: what its recipient said, or a suppression."""
-
-
 HELD: Final = timedelta(days=36_500)
 """A message that is held back is due in a hundred years: no claim ever meets it, and none has to look for it."""
 FAR: Final = timedelta(days=18_250)
 """What is due later than this is held back."""
-
-_OWN = (
-    "id, workspace_id, content_id, batch_id, author_id, contact_id, template_id, campaign_id, channel, priority, "
-    "recipient, name, subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, "
-    "scheduled_at, expires_at, sealed, status"
-)
-_TIMES = "created_at, queued_at, next_attempt_at"
-_VARYING = "id, contact_id, recipient, name, subject, data, metadata, sealed"
-"""What differs within one accept."""
-_COMMON = (
-    "workspace_id, content_id, batch_id, author_id, template_id, campaign_id, channel, priority, category, "
-    "action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
-)
-_common = attrgetter(*_COMMON.removesuffix(", status").split(", "))
-_ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
-_EVENT = "id, message_id, workspace_id, type, status, at, cause, tally"
-
-# One message in one round trip; from two on COPY is quicker.
-_BEGIN_ONE = f"""
-WITH m AS (
-    INSERT INTO messaging_message ({_OWN}, {_TIMES})
-    VALUES ({", ".join(["%s"] * len(_OWN.split(",")))},
-            now(), CASE WHEN %s::timestamptz IS NULL THEN now() END, COALESCE(%s, now()))
-    RETURNING id, workspace_id, status
-)
-INSERT INTO messaging_messageevent ({_EVENT})
-SELECT %s, id, workspace_id, lower(status), status, now(), %s, {tally.ACCEPTED} FROM m
-"""
-
-
-def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
-    """Write new messages and their first events. Runs inside the caller's transaction.
-
-    A message with `scheduled_at` waits SCHEDULED, any other is QUEUED and due at once.
-    """
-    # Django leaves the errors of a COPY as the driver's.
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        if len(messages) == 1:
-            due = messages[0].scheduled_at
-            cursor.execute(_BEGIN_ONE, [*_own(messages[0]), due, due, uuid7(), cause.value])
-            return
-        cursor.execute("SELECT now()")
-        now: datetime = cursor.fetchone()[0]
-        with cursor.copy(f"COPY messaging_message ({_VARYING}, {_COMMON}, {_TIMES}) FROM STDIN") as copy:
-            copy.write(_message_lines(messages, now))
-        with cursor.copy(f"COPY messaging_messageevent ({_EVENT}) FROM STDIN") as copy:
-            copy.write(_event_lines(messages, now, cause))
-
-
-# The lines of COPY are put together here: psycopg converts value by value, which takes longer than the database needs
-# to store them, and most values are those of the row before.
-
-
-def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
-    lines: list[str] = []
-    tails: dict[tuple[Any, ...], str] = {}
-    common: tuple[Any, ...] = ()
-    tail = ""
-    for m in messages:
-        if (these := _common(m)) != common:
-            common = these
-            if common not in tails:
-                times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
-                tails[common] = "\t".join(map(_field, (*common, _first_status(m), *times)))
-            tail = tails[common]
-        own = m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.sealed
-        varying = "\t".join(map(_field, own))
-        lines.append(f"{varying}\t{tail}\n")
-    return "".join(lines)
-
-
-def _event_lines(messages: Sequence[NewMessage], now: datetime, cause: Cause) -> str:
-    tails: dict[tuple[UUID, Status], str] = {}
-    lines: list[str] = []
-    for m in messages:
-        key = m.workspace_id, _first_status(m)
-        if key not in tails:
-            tails[key] = "\t".join(map(_field, (m.workspace_id, key[1].event, key[1], now, cause, tally.ACCEPTED)))
-        lines.append(f"{uuid7()}\t{m.id}\t{tails[key]}\n")
-    return "".join(lines)
-
-
-def _field(value: object) -> str:
-    """A value as COPY's text format writes it."""
-    if value is None:
-        return "\\N"
-    if isinstance(value, bytes):
-        return f"\\\\x{value.hex()}"
-    text = str(value)
-    return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
-
-
-def _own(m: NewMessage) -> tuple[Any, ...]:
-    return (
-        m.id, m.workspace_id, m.content_id, m.batch_id, m.author_id, m.contact_id, m.template_id, m.campaign_id,
-        m.channel, m.priority.value, m.recipient, m.name, m.subject, m.data, m.metadata, m.category, m.action_type,
-        m.language, m.test, m.on_unknown, m.max_attempts, m.scheduled_at, m.expires_at, m.sealed,
-        _first_status(m).value,
-    )  # fmt: skip
-
-
-def _first_status(m: NewMessage) -> Status:
-    return Status.QUEUED if m.scheduled_at is None else Status.SCHEDULED
-
-
-_CLAIM = """
-WITH wanted AS (
-    SELECT * FROM unnest(%(workspaces)s::uuid[], %(shares)s::int[]) WITH ORDINALITY AS w(workspace_id, share, turn)
-), picked AS MATERIALIZED (
-    SELECT m.id, m.test, w.turn, m.next_attempt_at
-      FROM wanted w CROSS JOIN LATERAL (
-        SELECT id, test, next_attempt_at FROM messaging_message
-         WHERE channel = %(channel)s AND priority = %(priority)s AND workspace_id = w.workspace_id
-           AND status = 'QUEUED' AND next_attempt_at <= now() AND (expires_at IS NULL OR expires_at > now())
-         ORDER BY next_attempt_at, id LIMIT w.share FOR UPDATE SKIP LOCKED) m
-), ranked AS (
-    SELECT id, test, turn, row_number() OVER (PARTITION BY turn ORDER BY next_attempt_at, id) AS place FROM picked
-), numbered AS (
-    SELECT id, row_number() OVER (ORDER BY test, place, turn) AS n FROM ranked
-), claim AS (
-    INSERT INTO messaging_claim (id, worker, channel, priority, ids, handed_over, expires_at)
-    SELECT %(claim)s, %(worker)s, %(channel)s, %(priority)s, array_agg(id ORDER BY n),
-           LEAST(%(group)s, count(*)), clock_timestamp() + %(lease)s * interval '1 second'
-      FROM numbered HAVING count(*) > 0
-), moved AS (
-    UPDATE messaging_message m
-       SET status = 'SENDING', claim_id = %(claim)s, attempts = m.attempts + 1, sending_at = now(),
-           next_attempt_at = NULL
-      FROM numbered WHERE m.id = numbered.id
- RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category
-), events AS (
-    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
-    SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
-)
-SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, sealed, refusal.told AS refusal
-  FROM moved r LEFT JOIN {probe} ON true ORDER BY n
-"""
-
-
-def claim_many(
-    *,
-    claim_id: UUID,
-    worker: str,
-    channel: str,
-    priority: Priority,
-    shares: Mapping[UUID, int],
-    group: int,
-    lease: float,
-) -> list[Claimed]:
-    """Take the oldest due messages of a lane, each workspace up to its share, under a new claim.
-
-    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event, and a look at what the
-    recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
-    last.
-    """
-    events = [uuid7() for _ in range(sum(shares.values()))]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
-            {
-                "workspaces": list(shares),
-                "shares": list(shares.values()),
-                "channel": channel,
-                "priority": priority.value,
-                "claim": claim_id,
-                "worker": worker,
-                "group": group,
-                "lease": lease,
-                "events": events,
-            },
-        )
-        names = [column.name for column in cursor.description]
-        return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
-
-
-def _parsed(row: Sequence[Any]) -> list[Any]:
-    """The row with its JSON columns read; Django's cursors hand JSON out as text."""
-    values = list(row)
-    for place in (6, 7, -1):
-        if isinstance(values[place], str):
-            values[place] = msgspec.json.decode(values[place])
-    return values
 
 
 def _legal(moves: Mapping[Status, Iterable[Status]]) -> str:

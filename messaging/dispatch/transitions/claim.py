@@ -1,0 +1,121 @@
+"""Takes due messages for a worker: the claim, SENDING, the attempt and the event in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from channels_app.types import Channel
+from messaging.models.keys import uuid7
+from messaging.people import refusals
+from messaging.state import Priority
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """What a worker needs to know of a message that it holds."""
+
+    id: UUID
+    workspace_id: UUID
+    content_id: UUID
+    recipient: str
+    name: str
+    subject: str
+    data: dict[str, Any] | None
+    metadata: dict[str, Any]
+    test: bool
+    attempts: int
+    max_attempts: int
+    throttles: int
+    on_unknown: str
+    sending_at: datetime
+    sealed: bytes | None = None
+    refusal: dict[str, Any] | None = None
+    """Why it must not be sent after all: what its recipient said, or a suppression."""
+
+
+_CLAIM = """
+WITH wanted AS (
+    SELECT * FROM unnest(%(workspaces)s::uuid[], %(shares)s::int[]) WITH ORDINALITY AS w(workspace_id, share, turn)
+), picked AS MATERIALIZED (
+    SELECT m.id, m.test, w.turn, m.next_attempt_at
+      FROM wanted w CROSS JOIN LATERAL (
+        SELECT id, test, next_attempt_at FROM messaging_message
+         WHERE channel = %(channel)s AND priority = %(priority)s AND workspace_id = w.workspace_id
+           AND status = 'QUEUED' AND next_attempt_at <= now() AND (expires_at IS NULL OR expires_at > now())
+         ORDER BY next_attempt_at, id LIMIT w.share FOR UPDATE SKIP LOCKED) m
+), ranked AS (
+    SELECT id, test, turn, row_number() OVER (PARTITION BY turn ORDER BY next_attempt_at, id) AS place FROM picked
+), numbered AS (
+    SELECT id, row_number() OVER (ORDER BY test, place, turn) AS n FROM ranked
+), claim AS (
+    INSERT INTO messaging_claim (id, worker, channel, priority, ids, handed_over, expires_at)
+    SELECT %(claim)s, %(worker)s, %(channel)s, %(priority)s, array_agg(id ORDER BY n),
+           LEAST(%(group)s, count(*)), clock_timestamp() + %(lease)s * interval '1 second'
+      FROM numbered HAVING count(*) > 0
+), moved AS (
+    UPDATE messaging_message m
+       SET status = 'SENDING', claim_id = %(claim)s, attempts = m.attempts + 1, sending_at = now(),
+           next_attempt_at = NULL
+      FROM numbered WHERE m.id = numbered.id
+ RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category
+), events AS (
+    INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
+    SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
+)
+SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
+       throttles, on_unknown, sending_at, sealed, refusal.told AS refusal
+  FROM moved r LEFT JOIN {probe} ON true ORDER BY n
+"""
+
+
+def claim_many(
+    *,
+    claim_id: UUID,
+    worker: str,
+    channel: str,
+    priority: Priority,
+    shares: Mapping[UUID, int],
+    group: int,
+    lease: float,
+) -> list[Claimed]:
+    """Take the oldest due messages of a lane, each workspace up to its share, under a new claim.
+
+    One statement: the claim, its first hand-over mark, SENDING, the attempt and the event, and a look at what the
+    recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
+    last.
+    """
+    events = [uuid7() for _ in range(sum(shares.values()))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
+            {
+                "workspaces": list(shares),
+                "shares": list(shares.values()),
+                "channel": channel,
+                "priority": priority.value,
+                "claim": claim_id,
+                "worker": worker,
+                "group": group,
+                "lease": lease,
+                "events": events,
+            },
+        )
+        names = [column.name for column in cursor.description]
+        return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
+
+
+def _parsed(row: Sequence[Any]) -> list[Any]:
+    """The row with its JSON columns read; Django's cursors hand JSON out as text."""
+    values = list(row)
+    for place in (6, 7, -1):
+        if isinstance(values[place], str):
+            values[place] = msgspec.json.decode(values[place])
+    return values
