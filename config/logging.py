@@ -9,6 +9,7 @@ import structlog
 
 _QUIET = {
     "django.request": "ERROR",
+    "django.security.DisallowedHost": "CRITICAL",
     "celery.app.trace": "WARNING",
     "celery.beat": "WARNING",
     "celery.worker.strategy": "WARNING",

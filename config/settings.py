@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from config.environment import Environment
 from config.logging import configure, logging_config
+from config.patience import PatientConnection
 from config.stack.shares import channel_threads
 
 env = Environment()
@@ -136,8 +137,14 @@ def _database(url: str) -> dict[str, Any]:
     }
     guards = ["-c idle_in_transaction_session_timeout=10s"]
     if PROCESS == "api":
-        guards += ["-c statement_timeout=20s", "-c lock_timeout=5s"]
-        options["pool"] = {"min_size": 2, "max_size": API_THREADS, "timeout": 3, "max_lifetime": 1800}
+        guards += ["-c statement_timeout=10s", "-c lock_timeout=5s"]
+        options["pool"] = {
+            "connection_class": PatientConnection,
+            "min_size": 2,
+            "max_size": API_THREADS,
+            "timeout": 3,
+            "max_lifetime": 1800,
+        }
     elif PROCESS:
         # Workers join a handful of known rows to large tables: only the index is ever the right way.
         guards += ["-c statement_timeout=60s", "-c enable_hashjoin=off", "-c enable_mergejoin=off"]

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -68,6 +69,8 @@ def demo(home: Home, arguments: Sequence[str]) -> int:
     state = running(home)
     if state is not None and state.ready:
         return manage(home, ["demo", *arguments])
+    # As by Ctrl-C: what was started for the demo is stopped with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with temporary_home("demo") as own:
         print("Dispatch does not run: starting one for the demo", flush=True)
         try:

@@ -172,8 +172,14 @@ def render_subject(compiled: Compiled, context: Mapping[str, Any], *, now: datet
 
 
 def subject_line(text: str) -> str:
-    """A text as a subject: one line without control characters, of a length that mail can carry."""
-    return _CONTROL.sub(" ", text).strip()[:SUBJECT_LENGTH].rstrip()
+    """A text as a subject: one line without control characters.
+
+    Raises RenderFailed where it is longer than mail can carry.
+    """
+    line = _CONTROL.sub(" ", text).strip()
+    if len(line) > SUBJECT_LENGTH:
+        raise RenderFailed("limit_exceeded", f"A subject has at most {SUBJECT_LENGTH} characters.")
+    return line
 
 
 def _render(tree: Tree, data: Mapping[str, Any], *, now: datetime | None, noted: Callable[[str], None]) -> str:

@@ -70,7 +70,9 @@ def accept(
     """
     terms = _agreed(draft, workspace_id)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
-    taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients)
+    taken, rejected = sift(
+        workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients, test=test
+    )
     if not taken:
         raise _all_refused(rejected, batch=batch or draft.campaign_id is not None)
     terms.check(len(taken))
@@ -150,7 +152,9 @@ def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipien
     """
     _agreed(draft, workspace_id).check(1)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
-    taken, rejected = sift(workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=[recipient])
+    taken, rejected = sift(
+        workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=[recipient], test=test
+    )
     if not taken:
         raise _all_refused(rejected, batch=False)
     prepared = taken[0].wording.prepared

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from channels_app.addresses import normalise_many
 from channels_app.errors import InvalidAddress
+from channels_app.registry import SANDBOX
 from channels_app.types import Channel
 from messaging.content import screen
 from messaging.content.parts import Prepared
 from messaging.content.rendering import RenderFailed, context_of, render_subject
+from messaging.dispatch import providers
 from messaging.dispatch.draft import Recipient
 from messaging.dispatch.wording import Wording, Wordings
 from messaging.people.recipients import BY_ID, Found, Missing, Person, resolve
@@ -55,7 +58,7 @@ _PLAIN = Found(address="")
 
 
 def sift(
-    *, workspace_id: UUID, channel: Channel, wordings: Wordings, recipients: Sequence[Recipient]
+    *, workspace_id: UUID, channel: Channel, wordings: Wordings, recipients: Sequence[Recipient], test: bool
 ) -> tuple[list[Taken], list[Rejected]]:
     """Tell the recipients that can be sent to from those that cannot.
 
@@ -65,7 +68,7 @@ def sift(
     taken: list[Taken] = []
     rejected: list[Rejected] = []
     tried: set[UUID] = set()
-    people = _people(workspace_id, channel, wordings, recipients)
+    people = _people(workspace_id, channel, wordings, recipients, test=test)
     plain = [each.to for each in recipients] if people is None else [each.address for each in people]
     addresses = normalise_many(channel, plain)
     for index, (recipient, address) in enumerate(zip(recipients, addresses, strict=True)):
@@ -92,12 +95,19 @@ def sift(
 
 
 def _people(
-    workspace_id: UUID, channel: Channel, wordings: Wordings, recipients: Sequence[Recipient]
+    workspace_id: UUID, channel: Channel, wordings: Wordings, recipients: Sequence[Recipient], *, test: bool
 ) -> list[Found | Missing] | None:
     """Look up who is named; None where every recipient is a plain address."""
     if channel not in BY_ID and all(each.to and not each.contact_id and not each.avatar_id for each in recipients):
         return None
-    return resolve(workspace_id=workspace_id, channel=channel, recipients=recipients, whole=wordings.ask_contact)
+    adapter = providers.adapter(channel.value, test=test)
+    return resolve(
+        workspace_id=workspace_id,
+        channel=channel,
+        recipients=recipients,
+        whole=wordings.ask_contact,
+        invented=adapter is not None and adapter.provider == SANDBOX,
+    )
 
 
 def _filled(recipient: Recipient, person: Person, prepared: Prepared) -> Recipient:
@@ -122,7 +132,7 @@ def _subject(prepared: Prepared, recipient: Recipient, address: str, *, whole: b
         except screen.Unclean as error:
             return _Wrong(pointer="/name", code=error.code, detail=error.detail)
     if prepared.static:
-        return render_subject(prepared.subject, {})
+        return _line(prepared, {}, pointer="/subject")
     context = context_of(recipient.data or {}, recipient.name, address)
     missing = prepared.missing(context)
     if missing:
@@ -132,6 +142,13 @@ def _subject(prepared: Prepared, recipient: Recipient, address: str, *, whole: b
         if whole:
             prepared.body.render(context)
             prepared.text.render(context)
-        return render_subject(prepared.subject, context)
     except RenderFailed as error:
         return _Wrong(pointer="/data", code="render_failed", detail=error.detail)
+    return _line(prepared, context, pointer="/data")
+
+
+def _line(prepared: Prepared, context: Mapping[str, Any], *, pointer: str) -> str | _Wrong:
+    try:
+        return render_subject(prepared.subject, context)
+    except RenderFailed as error:
+        return _Wrong(pointer=pointer, code="render_failed", detail=error.detail)

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.models import Q
 
 from channels_app.types import Channel
-from messaging.models import ContactAlias, Member
+from messaging.models import ContactAlias, Member, User
 
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
@@ -124,9 +125,13 @@ class Missing:
 
 
 def resolve(
-    *, workspace_id: UUID, channel: Channel, recipients: Sequence[Asked], whole: bool = False
+    *, workspace_id: UUID, channel: Channel, recipients: Sequence[Asked], whole: bool = False, invented: bool = False
 ) -> list[Found | Missing]:
-    """Say for each recipient where it is reached; `whole` reads what a snapshot needs as well."""
+    """Say for each recipient where it is reached; `whole` reads what a snapshot needs as well.
+
+    A direct message goes to an avatar of the workspace; where it reaches nobody anyway, as in the sandbox, `invented`
+    lets it go to an id that nobody bears.
+    """
     names = {each.contact_id for each in recipients if each.contact_id}
     if channel in BY_ID:
         names.update(each.to for each in recipients if each.to)
@@ -136,9 +141,11 @@ def resolve(
     subscribed: set[UUID] = set()
     devices: dict[str, UUID] = {}
     members: set[UUID] = set()
+    taken: set[UUID] | None = None
     if channel is Channel.DIRECT:
         spelled = {key for each in recipients if (key := as_key(each.to)) is not None}
         members = members_among(workspace_id=workspace_id, avatars=avatars | spelled)
+        taken = _borne(spelled) if invented else None
     if channel is Channel.PUSH:
         subscribed = _subscribed(workspace_id, [person.id for person in (*known.values(), *faces.values())])
         devices = _devices(workspace_id, [each.to for each in recipients if each.to and each.to not in known])
@@ -151,7 +158,7 @@ def resolve(
         if person is not None:
             found.append(_reached(person, channel, pointer, subscribed))
         elif channel is Channel.DIRECT and not each.contact_id:
-            found.append(_faced(each, pointer, members))
+            found.append(_faced(each, pointer, members, taken))
         else:
             found.append(_plain(each, pointer, channel, devices))
     return found
@@ -167,9 +174,12 @@ def _plain(each: Asked, pointer: str, channel: Channel, devices: Mapping[str, UU
     return Found(address=str(key or each.to), contact_id=devices.get(each.to))
 
 
-def _faced(each: Asked, pointer: str, members: Collection[UUID]) -> Found | Missing:
-    """The recipient of a direct message that is no contact: a member of the workspace, by the avatar's id."""
+def _faced(each: Asked, pointer: str, members: Collection[UUID], taken: Collection[UUID] | None) -> Found | Missing:
+    """The recipient of a direct message that is no contact: a member of the workspace, by the avatar's id, or where
+    there are ids that are `taken` any other."""
     key = each.avatar_id or as_key(each.to)
+    if taken is not None and each.to and key not in taken:
+        return Found(address=str(key or each.to))
     if key not in members:
         return Missing(code="invalid_recipient", detail="there is no such avatar in the workspace", pointer=pointer)
     return Found(address=str(key))
@@ -179,6 +189,12 @@ def _is_another(person: Person | None, to: str, members: Collection[UUID]) -> bo
     """Whether a member's avatar is meant and a contact only bears its id as a name: nobody takes another's letters."""
     key = as_key(to)
     return person is not None and key in members and person.avatar_id != key
+
+
+def _borne(ids: Collection[UUID]) -> set[UUID]:
+    """Which of these ids are somebody's, as a person or as an avatar, in any workspace."""
+    rows = User.objects.filter(Q(avatar_id__in=ids) | Q(id__in=ids)).values_list("id", "avatar_id")
+    return {key for row in rows for key in row}
 
 
 def members_among(*, workspace_id: UUID, avatars: Collection[UUID]) -> set[UUID]:

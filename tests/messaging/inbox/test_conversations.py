@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from channels_app.types import Channel
 from messaging.dispatch import control
+from messaging.dispatch.draft import Recipient
 from messaging.errors import Invalid, NotFound
 from messaging.inbox import conversations
 from messaging.models import Message, User, Workspace
 from messaging.models.keys import uuid7
+from messaging.people.recipients import resolve
 from messaging.state import Cause
 from tests.factories import make_member, make_workspace
 from tests.messaging.inbox.arrivals import arrive, send
@@ -116,8 +118,7 @@ def test_a_direct_message_goes_to_an_avatar_of_the_workspace_only(pair: Pair):
         ({"to": str(foreigner.avatar_id)}, "invalid_recipient"),
         ({"avatar_id": foreigner.avatar_id}, "invalid_recipient"),
         ({"to": str(pair.bob.id)}, "invalid_recipient"),
-        ({"to": "bob"}, "invalid_recipient"),
-        ({"to": str(uuid7())}, "invalid_recipient"),
+        ({"avatar_id": uuid7()}, "invalid_recipient"),
         ({"contact_id": str(faceless.id)}, "contact_unreachable"),
         ({"contact_id": str(pair.bob.avatar_id)}, "contact_not_found"),
     ):
@@ -125,6 +126,16 @@ def test_a_direct_message_goes_to_an_avatar_of_the_workspace_only(pair: Pair):
             send(pair.workspace, channel=Channel.DIRECT, **named)
         assert (refusal.value.code, len(refusal.value.errors)) == (code, 1), named
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("to", ["bob", "01a1fd6e-0dca-713b-9b4e-7efab0633194"])
+def test_an_id_that_nobody_bears_is_for_the_sandbox_alone(pair: Pair, to: str):
+    asked = [Recipient(to=to)]
+    kept = resolve(workspace_id=pair.workspace.id, channel=Channel.DIRECT, recipients=asked, invented=True)
+    refused = resolve(workspace_id=pair.workspace.id, channel=Channel.DIRECT, recipients=asked)
+
+    assert [each.address for each in kept] == [to]
+    assert [getattr(each, "code", None) for each in refused] == ["invalid_recipient"]
 
 
 def test_a_contact_named_like_an_avatar_does_not_take_its_letters(pair: Pair):
