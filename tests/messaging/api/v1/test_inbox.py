@@ -138,7 +138,13 @@ def test_a_conversation_with_nobody_is_not_found(caller: Caller, friend: Caller,
     assert_problem(caller.get("/api/v1/conversations/bob"), 404, "not_found")
 
 
-def test_a_direct_message_to_nobody_is_refused(caller: Caller, stranger: Caller):
-    for to in (str(avatar(stranger)), "bob"):
-        answer = caller.post("/api/v1/messages", {"channel": Channel.DIRECT.value, "to": to, "text": "x"})
-        assert_problem(answer, 422, "invalid_recipient", ("/to", "invalid_recipient"))
+def test_a_direct_message_to_a_foreign_or_unknown_avatar_is_refused(caller: Caller, stranger: Caller):
+    for named in ({"to": str(avatar(stranger))}, {"avatar_id": str(avatar(stranger))}, {"avatar_id": str(uuid7())}):
+        answer = caller.post("/api/v1/messages", {"channel": Channel.DIRECT.value, "text": "x", **named})
+        (place,) = named
+        assert_problem(answer, 422, "invalid_recipient", (f"/{place}", "invalid_recipient"))
+
+
+def test_the_sandbox_takes_a_direct_message_to_an_id_that_nobody_bears(caller: Caller):
+    answer = caller.post("/api/v1/messages", {"channel": Channel.DIRECT.value, "to": "bob", "text": "x"})
+    assert (answer.status_code, answer.json()["to"]) == (202, "bob")
