@@ -19,9 +19,6 @@ from config.stack.start import background
 from config.stack.state import running
 from config.stack.variables import Ports, known_ports, variables
 
-TEST_WORKERS = 0
-"""Processes that share the test run, unless -n says otherwise; 0 is none beside pytest itself."""
-
 
 def manage(home: Home, arguments: Sequence[str]) -> int:
     """Run manage.py in the environment of the home."""
@@ -34,13 +31,12 @@ def manage(home: Home, arguments: Sequence[str]) -> int:
 
 def test(home: Home | None, arguments: Sequence[str]) -> int:
     """Run pytest with servers of its own, except those that the environment names."""
-    spread = [] if TEST_WORKERS == 0 or _has_flag(arguments, "-n") else ["-n", str(TEST_WORKERS)]
     with ExitStack() as held:
         chosen = home or held.enter_context(temporary_home("test"))
         if home is None:
             held.callback(forget, chosen)
         env = held.enter_context(temporary_pair(chosen))
-        return _run([sys.executable, "-m", "pytest", *spread, *arguments], env)
+        return _run([sys.executable, "-m", "pytest", *arguments], env)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -106,10 +102,6 @@ def _throwaway() -> Keyring:
     return Keyring(
         secret_key=word * 2, dispatch_keys=key, postgres_superuser=word, postgres=word, valkey=word, flower=word
     )
-
-
-def _has_flag(arguments: Sequence[str], flag: str) -> bool:
-    return any(argument.startswith(flag) for argument in arguments)
 
 
 def _run(command: Sequence[str], env: Mapping[str, str]) -> int:

@@ -36,6 +36,9 @@ class Batch(models.Model):
     rejected = models.PositiveIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    class Meta:
+        verbose_name_plural = "batches"
+
 
 class Message(models.Model):
     """One dispatch to one recipient by one channel."""
