@@ -205,7 +205,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "PREPROCESSING_HOOKS": ["messaging.api.v1.schema.without_slashes"],
+    "PREPROCESSING_HOOKS": ["messaging.api.common.schema.without_slashes"],
     "POSTPROCESSING_HOOKS": [],
     "COMPONENT_SPLIT_PATCH": False,
     "PATH_CONVERTER_OVERRIDES": {"key": {"type": "string", "format": "uuid"}},

@@ -8,8 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views import defaults
 
 from config.health import live, ready
-from messaging.api.common.refusals import Malformed
-from messaging.api.v1.envelope import problem
+from messaging import urls as surfaces
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("messaging.urls")),
@@ -23,9 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer what is refused before it reaches a view, such as a request for a host that is not ours."""
-    if request.path.startswith(("/api/v1", "/api/token")):
-        return problem(request, Malformed("The request is malformed.", code="malformed_request"))
-    return defaults.bad_request(request, exception)
+    return surfaces.bad_request(request) or defaults.bad_request(request, exception)
 
 
 handler400 = "config.urls.bad_request"

@@ -34,6 +34,24 @@ class Status(StrEnum):
         return None if self is Status.SCHEDULED else f"{self.value.lower()}_at"
 
 
+class Standing(StrEnum):
+    """Where a message stands for those who look on: its status, and whether what waits was tried before."""
+
+    SCHEDULED = "SCHEDULED"
+    QUEUED = "QUEUED"
+    RETRYING = "RETRYING"
+    """QUEUED after an attempt."""
+    SENDING = "SENDING"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    OPENED = "OPENED"
+    CLICKED = "CLICKED"
+    BOUNCED = "BOUNCED"
+    FAILED = "FAILED"
+    UNSUBSCRIBED = "UNSUBSCRIBED"
+    CANCELLED = "CANCELLED"
+
+
 class Cause(StrEnum):
     """Who moved a message."""
 
@@ -95,3 +113,8 @@ LATER = tuple(status for status in Status if status not in {S.SCHEDULED, S.QUEUE
 def sources(to: Status) -> frozenset[Status]:
     """The states from which a message may move to `to` by itself."""
     return frozenset(source for source, targets in MOVES.items() if to in targets)
+
+
+def standing(status: Status, *, attempts: int) -> Standing:
+    """Where a message stands that has this status after so many attempts."""
+    return Standing.RETRYING if status is S.QUEUED and attempts else Standing(status.value)

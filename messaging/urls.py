@@ -1,15 +1,38 @@
-"""The public APIs, each under its prefix, and the page that documents the canonical one."""
+"""The public APIs, each under its prefix with a page that documents it."""
 
 from __future__ import annotations
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
-from messaging.api.v1.schema import docs, schema
+from messaging.api.common.refusals import Malformed
+from messaging.api.common.schema import Surface
+from messaging.api.v1.envelope import problem
+
+V1 = Surface(
+    name="v1",
+    title="Dispatch",
+    about="Send messages on eight channels and follow each of them.",
+    patterns=(path("api/", include("messaging.api.v1.urls")),),
+    prefixes=("/api/v1", "/api/token"),
+    refuse=problem,
+)
+SURFACES: tuple[Surface, ...] = (V1,)
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/", include("messaging.api.v1.urls")),
-    path("api/schema", schema),
-    path("api/schema/", schema, name="schema"),
-    path("api/docs", docs),
-    path("api/docs/", docs, name="docs"),
+    *V1.pages(schema_at="api/schema", docs_at="api/docs"),
+    *(
+        page
+        for surface in SURFACES[1:]
+        for page in surface.pages(schema_at=f"api/schema/{surface.name}", docs_at=f"api/docs/{surface.name}")
+    ),
+    *(pattern for surface in SURFACES for pattern in surface.patterns),
 ]
+
+
+def bad_request(request: HttpRequest) -> HttpResponse | None:
+    """Refuse a request that is broken in itself in the shape of its surface; None where it is for none of them."""
+    for surface in SURFACES:
+        if request.path.startswith(surface.prefixes):
+            return surface.refuse(request, Malformed("The request is malformed.", code="malformed_request"))
+    return None

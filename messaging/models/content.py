@@ -79,8 +79,10 @@ class Content(models.Model):
     cc = ArrayField(models.TextField(), db_default=[])
     bcc = ArrayField(models.TextField(), db_default=[])
     headers = models.JSONField(db_default={})
+    media = models.JSONField(null=True)
+    """A file that is fetched from an address: `url`, and `type`, `caption` and `filename` where they were given."""
     sealed = models.BinaryField(null=True)
-    """Subject, body, text, headers and the names of the files, encrypted; where it is set, the plain columns are
+    """Subject, body, text, headers, media and the names of the files, encrypted; where it is set, the plain columns are
     empty, and the files' data is encrypted too."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -107,6 +107,12 @@ class Message(models.Model):
     archived_at = models.DateTimeField(null=True)
     retried_at = models.DateTimeField(null=True)
     """When a person last had it tried again."""
+    revised_at = models.DateTimeField(null=True)
+    """When what it says was last changed, before it went out."""
+    deleted_at = models.DateTimeField(null=True)
+    """When it was taken out of the workspace's lists; a message that was sent is not recalled by that."""
+    awaited_until = models.DateTimeField(null=True)
+    """Until when a request waits for its outcome, at the longest: a failure that would be tried again ends it then."""
 
     class Meta:
         indexes = [
@@ -237,6 +243,10 @@ class IdempotencyRecord(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     status = models.SmallIntegerField()
     body = models.BinaryField()
+    message_id = models.UUIDField(null=True)
+    """The message whose outcome the answer tells, where the request waits for one."""
+    pending_until = models.DateTimeField(null=True)
+    """Until when the first request may still be waiting; empty once it was answered."""
     expires_at = models.DateTimeField()
 
     class Meta:

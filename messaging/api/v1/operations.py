@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 
+from messaging.api.common.operations import IDEMPOTENCY_KEY, WORKSPACE, F, describe
 from messaging.api.common.views import ApiView
 from messaging.api.v1.envelope import PROBLEM, Problem, problem
 from messaging.errors import DispatchError
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["IDEMPOTENCY_KEY", "View", "operation"]
 
 _REFUSALS = {
     400: "The request is malformed.",
@@ -29,15 +30,6 @@ _REFUSALS = {
     500: "A fault on our side.",
     503: "It cannot be done now; try again after `Retry-After`.",
 }
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="The same key with the same body gives the same answer, and sends once.",
-)
-WORKSPACE = OpenApiParameter(
-    "X-Workspace", str, OpenApiParameter.HEADER, description="Id or slug; the first joined where it is left out."
-)
 
 
 class View(ApiView):
@@ -56,14 +48,13 @@ def operation(
     tag: str = "messages",
 ) -> Callable[[F], F]:
     """Describe an operation for the schema: its name, what it takes, what it answers when all is well."""
-    refusals = {status: OpenApiResponse(Problem, description=text) for status, text in _REFUSALS.items()}
-    responses: dict[Any, Any] = {(status, PROBLEM): response for status, response in refusals.items()}
-    responses.update({(status, "application/json"): answer for status, answer in answers.items() if answer is not None})
-    responses.update({status: OpenApiResponse(description="Done.") for status, answer in answers.items() if not answer})
-    return extend_schema(
-        operation_id=name,
-        request={"application/json": takes} if takes is not None else None,
-        responses=responses,
-        parameters=[WORKSPACE, *parameters],
-        tags=[tag],
+    return describe(
+        name,
+        tag=tag,
+        answers=answers,
+        refusal=Problem,
+        refusals=_REFUSALS,
+        refused_as=PROBLEM,
+        takes=takes,
+        parameters=(WORKSPACE, *parameters),
     )

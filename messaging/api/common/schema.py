@@ -1,4 +1,4 @@
-"""The OpenAPI document of /api/v1, and a page to read it with."""
+"""The OpenAPI document of each surface, and a page to read it with."""
 
 # drf-spectacular has hints for its callers only, not for its classes.
 # mypy: allow-untyped-calls
@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
 from django.views.decorators.http import require_safe
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -18,6 +20,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.views import SpectacularSwaggerView
 
 from messaging.api.common.rendering import JSON, encode
+from messaging.errors import DispatchError
 
 _REF = "#/components/schemas/{name}"
 
@@ -81,16 +84,43 @@ def without_slashes(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[st
     return [endpoint for endpoint in endpoints if not endpoint[0].endswith("/")]
 
 
-@cache
-def document() -> bytes:
-    """The document, made once: it depends on the code alone."""
-    return encode(SchemaGenerator().get_schema(request=None, public=True))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surface:
+    """A public API as the server knows it."""
+
+    name: str
+    title: str
+    about: str
+    patterns: tuple[URLResolver | URLPattern, ...]
+    """Its paths, from the root."""
+    prefixes: tuple[str, ...]
+    """What its paths begin with: whatever is refused there before it reaches a view is refused in its shape."""
+    refuse: Callable[[HttpRequest, DispatchError], HttpResponse]
+
+    def document(self) -> bytes:
+        """The OpenAPI 3.1 document, made once: it depends on the code alone."""
+        if self.name not in _documents:
+            made = SchemaGenerator(patterns=list(self.patterns)).get_schema(request=None, public=True)
+            made["info"] = {"title": self.title, "description": self.about, "version": made["info"]["version"]}
+            _documents[self.name] = encode(made)
+        return _documents[self.name]
+
+    def pages(self, *, schema_at: str, docs_at: str) -> list[URLPattern]:
+        """The paths of the document and of the page to read it with, each with and without a slash at its end."""
+        name = f"schema-{self.name}"
+
+        @require_safe
+        def schema(request: HttpRequest) -> HttpResponse:
+            """Give the OpenAPI 3.1 document."""
+            return HttpResponse(self.document(), content_type=JSON)
+
+        docs = SpectacularSwaggerView.as_view(url_name=name)
+        return [
+            path(schema_at, schema),
+            path(f"{schema_at}/", schema, name=name),
+            path(docs_at, docs),
+            path(f"{docs_at}/", docs, name=f"docs-{self.name}"),
+        ]
 
 
-@require_safe
-def schema(request: HttpRequest) -> HttpResponse:
-    """The OpenAPI 3.1 document."""
-    return HttpResponse(document(), content_type=JSON)
-
-
-docs = SpectacularSwaggerView.as_view(url_name="schema")
+_documents: dict[str, bytes] = {}
