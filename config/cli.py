@@ -20,6 +20,7 @@ _PASSED_ON = {
     "demo": "send on every channel and show each message walk its states",
     "bench": "print the performance table",
     "chaos": "kill things under load and count what was accepted, lost and doubled",
+    "fuzz": "ask every operation for what nobody would ask for",
 }
 
 
