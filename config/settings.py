@@ -208,7 +208,13 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["messaging.api.common.schema.without_slashes"],
     "POSTPROCESSING_HOOKS": [],
     "COMPONENT_SPLIT_PATCH": False,
-    "PATH_CONVERTER_OVERRIDES": {"key": {"type": "string", "format": "uuid"}},
+    "PATH_CONVERTER_OVERRIDES": {
+        "key": {"type": "string", "format": "uuid"},
+        **{
+            prefix: {"type": "string", "examples": [f"{prefix}_0190163d8694739b8fe5c1a2b3c4d5e6"]}
+            for prefix in ("msg", "ct", "tpl", "cmp", "ws", "evt", "ps")
+        },
+    },
 }
 
 # Delivery

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
+from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
 from messaging.api.v1.envelope import problem
@@ -17,7 +18,22 @@ V1 = Surface(
     prefixes=("/api/v1", "/api/token"),
     refuse=problem,
 )
-SURFACES: tuple[Surface, ...] = (V1,)
+CAMPAIGNOS = Surface(
+    name="campaignos",
+    title="CampaignOS workspaces",
+    about="Messages to the contacts of a workspace, and the workspace itself.",
+    patterns=(path("api/", include("messaging.api.campaignos.urls")),),
+    prefixes=(
+        "/api/workspaces",
+        "/api/auth",
+        "/api/health",
+        "/api/openapi",
+        "/api/unsubscribe",
+        "/api/preferences",
+    ),
+    refuse=refused,
+)
+SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),

@@ -1,0 +1,1 @@
+"""What the campaignos surface takes and gives, by subject."""

@@ -1,0 +1,32 @@
+"""The paths of this surface, below /api; each answers with and without a trailing slash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path, re_path, register_converter
+
+from messaging.api.campaignos.envelope import Nothing
+from messaging.api.campaignos.ids import Kind, converter
+
+for _kind in Kind:
+    register_converter(converter(_kind), _kind.value)
+
+WORKSPACE = "workspaces/<ws:workspace_id>"
+
+
+def both(route: str, view: Callable[..., HttpResponse], name: str) -> list[URLPattern]:
+    """A path with and without a trailing slash."""
+    name = f"campaignos-{name}"
+    return [path(route, view, name=name), path(f"{route}/", view)]
+
+
+def within(route: str, view: Callable[..., HttpResponse], name: str) -> list[URLPattern]:
+    """A path of a workspace, with and without a trailing slash."""
+    return both(f"{WORKSPACE}/{route}", view, name)
+
+
+urlpatterns = [
+    re_path(r"^(?:workspaces|auth|health|openapi|unsubscribe|preferences)(?:/[\s\S]*)?\Z", Nothing.as_view()),
+]

@@ -1,0 +1,56 @@
+"""The words of this surface, and what they mean to the domain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from channels_app.types import Channel
+from messaging.models import Role
+from messaging.state import Standing
+
+ChannelWord = Literal["EMAIL", "PUSH", "TELEGRAM", "ONSITE", "WEBHOOK"]
+StatusWord = Literal["QUEUED", "SENDING", "SENT", "DELIVERED", "OPENED", "CLICKED", "BOUNCED", "FAILED", "UNSUBSCRIBED"]
+RoleWord = Literal["OWNER", "ADMIN", "OPERATOR", "MEMBER", "VIEWER"]
+
+CHANNEL_OUT: dict[Channel, ChannelWord | None] = {
+    Channel.EMAIL: "EMAIL",
+    Channel.SMS: None,
+    Channel.WHATSAPP: None,
+    Channel.PUSH: "PUSH",
+    Channel.TELEGRAM: "TELEGRAM",
+    Channel.ONSITE: "ONSITE",
+    Channel.WEBHOOK: "WEBHOOK",
+    Channel.DIRECT: None,
+}
+"""None is a channel that this surface does not show."""
+
+STATUS_OUT: dict[Standing, StatusWord] = {
+    Standing.SCHEDULED: "QUEUED",
+    Standing.QUEUED: "QUEUED",
+    Standing.RETRYING: "QUEUED",
+    Standing.SENDING: "SENDING",
+    Standing.SENT: "SENT",
+    Standing.DELIVERED: "DELIVERED",
+    Standing.OPENED: "OPENED",
+    Standing.CLICKED: "CLICKED",
+    Standing.BOUNCED: "BOUNCED",
+    Standing.FAILED: "FAILED",
+    Standing.UNSUBSCRIBED: "UNSUBSCRIBED",
+    Standing.CANCELLED: "FAILED",
+}
+
+ROLE_OUT: dict[Role, RoleWord] = {
+    Role.OWNER: "OWNER",
+    Role.ADMIN: "ADMIN",
+    Role.OPERATOR: "OPERATOR",
+    Role.MEMBER: "MEMBER",
+    Role.VIEWER: "VIEWER",
+}
+
+CHANNEL_IN: dict[ChannelWord, Channel] = {word: channel for channel, word in CHANNEL_OUT.items() if word is not None}
+CHANNELS = frozenset(CHANNEL_IN.values())
+"""The channels that this surface shows."""
+STATUS_IN: dict[StatusWord, frozenset[Standing]] = {
+    word: frozenset(standing for standing, shown in STATUS_OUT.items() if shown == word) for word in STATUS_OUT.values()
+}
+ROLE_IN: dict[RoleWord, Role] = {word: role for role, word in ROLE_OUT.items()}
