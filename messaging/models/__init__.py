@@ -3,7 +3,16 @@
 from messaging.models.campaigns import Audience, Campaign, CampaignStatus
 from messaging.models.content import Attachment, Content, Template, TemplateVersion
 from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord
-from messaging.models.people import Consent, ConsentStatus, Contact, ContactAlias, PushSubscription, Reason, Suppression
+from messaging.models.people import (
+    Consent,
+    ConsentStatus,
+    Contact,
+    ContactAlias,
+    ContactEvent,
+    PushSubscription,
+    Reason,
+    Suppression,
+)
 from messaging.models.tenancy import ApiKey, Member, Mode, Role, Usage, User, Workspace, WorkspaceKey
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "ConsentStatus",
     "Contact",
     "ContactAlias",
+    "ContactEvent",
     "Content",
     "IdempotencyRecord",
     "Member",

@@ -30,22 +30,34 @@ class Campaign(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
     author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     name = models.TextField()
-    channel = models.CharField(max_length=10, choices=CHANNELS)
+    description = models.TextField(blank=True, db_default="")
+    kind = models.TextField(blank=True, db_default="")
+    """What sort of campaign its maker calls it; `BROADCAST` and those without a word for it can be started."""
+    channel = models.CharField(max_length=10, choices=CHANNELS, blank=True)
+    """Empty while nobody has said it; a campaign that is started has one, and a template."""
     template = models.ForeignKey(Template, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     category = models.TextField(db_default="marketing")
     status = models.CharField(max_length=13, choices=CampaignStatus.choices, db_default="draft")
     tags = ArrayField(models.TextField(), blank=True, db_default=[])
     """Contacts with all of these tags are the audience."""
     filter = models.JSONField(blank=True, db_default={})
+    contact_ids = ArrayField(models.UUIDField(), blank=True, db_default=[])
+    """Contacts that belong to the audience whatever their tags; where nothing else is said, nobody else does."""
     data = models.JSONField(blank=True, db_default={})
     rate = models.PositiveIntegerField(null=True, blank=True)
     """Messages a minute."""
     window = models.JSONField(null=True, blank=True)
+    workflow = models.JSONField(null=True, blank=True)
+    """The steps as they were drawn; kept and given back."""
+    settings = models.JSONField(blank=True, db_default={})
+    """Wishes for the pace as they were made; kept and given back."""
     test = models.BooleanField(db_default=False)
     error_code = models.TextField(db_default="")
     """Why it did not start when it should have; it is a draft again then."""
     error_detail = models.TextField(db_default="")
     scheduled_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    """What has not gone out by then does not go out any more."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -53,6 +53,9 @@ class Contact(models.Model):
     external_id = models.TextField(null=True, blank=True)
     avatar_id = models.UUIDField(null=True, blank=True)
     name = models.TextField(blank=True, db_default="", default="")
+    first_name = models.TextField(blank=True, db_default="", default="")
+    last_name = models.TextField(blank=True, db_default="", default="")
+    """How the name divides, where somebody said so; it counts only as long as the two make up the name."""
     email = models.TextField(blank=True, db_default="", default="")
     phone = models.TextField(blank=True, db_default="")
     telegram_chat_id = models.TextField(blank=True, db_default="")
@@ -188,3 +191,35 @@ class PushSubscription(models.Model):
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["workspace", "endpoint"], name="push_subscription_once")]
         indexes = [models.Index(fields=["workspace", "id"], name="push_subscription_workspace")]
+
+
+class ContactEvent(models.Model):
+    """Something that a contact, or a visitor whom nobody knows, did, or that was noted of one; never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, db_index=False, related_name="+")
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, null=True, blank=True, db_index=False, related_name="events"
+    )
+    type = models.TextField()
+    metadata = models.JSONField(blank=True, db_default={})
+    session_id = models.TextField(blank=True, db_default="")
+    page_url = models.TextField(blank=True, db_default="")
+    referrer = models.TextField(blank=True, db_default="")
+    utm_source = models.TextField(blank=True, db_default="")
+    utm_medium = models.TextField(blank=True, db_default="")
+    utm_campaign = models.TextField(blank=True, db_default="")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["workspace", "id"], name="contact_event_workspace"),
+            models.Index(fields=["workspace", "type", "id"], name="contact_event_type"),
+            models.Index(
+                fields=["contact", "id"], name="contact_event_contact", condition=models.Q(contact__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} at {self.at:%Y-%m-%d %H:%M:%S}"
