@@ -16,6 +16,7 @@ from redis.retry import Retry
 from config.environment import Environment
 from config.logging import configure, logging_config
 from config.patience import PatientConnection
+from config.stack.processes import WEB_THREADS
 from config.stack.shares import channel_threads
 
 env = Environment()
@@ -119,7 +120,8 @@ LOGIN_URL = "/admin/login/"
 
 # Postgres is the truth. Only the API keeps a pool; elsewhere each thread keeps its own connection.
 
-API_THREADS = env.integer("API_THREADS", 16)
+API_THREADS = WEB_THREADS
+"""Threads of an API process that answer requests, and its connections to the database at the most."""
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -230,6 +232,8 @@ UNKNOWN_SECONDS = float(env.integer("UNKNOWN_SECONDS", 3600))
 SANDBOX_BACKOFF_SECONDS = 1.0
 SANDBOX_UNKNOWN_SECONDS = 10.0
 PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
+SYNC_WAIT_SECONDS = float(env.integer("SYNC_WAIT_SECONDS", 2, least=0))
+"""How long a request that tells of an outcome waits for it, at the longest."""
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
 
 # Channels: providers in order of preference. In local mode a channel without one uses the sandbox.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,17 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
+from channels_app.types import (
+    Accepted,
+    Ambiguous,
+    Channel,
+    Limits,
+    OutboundMessage,
+    Outcome,
+    Receipt,
+    Throttled,
+    Transient,
+)
 from messaging.content import contents
 from messaging.content.rendering import RenderFailed, TemplateRefused
 from messaging.content.sealing import own_of
@@ -76,7 +87,8 @@ def deliver(lane: Lane) -> int:
 
 def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, group: int) -> None:
     """Send a claim's messages, those in test mode by the sandbox, and give back at once what could not be tried."""
-    hand_over = HandOver(lease, size=len(messages), group=group)
+    awaited = frozenset(message.id for message in messages if message.awaited)
+    hand_over = HandOver(lease, size=len(messages), group=group, awaited=awaited)
     recorder().add(hand_over)
     try:
         for test in (False, True):
@@ -192,7 +204,10 @@ class _Run:
             unknown=retry.wish(message.on_unknown, self.adapter.on_unknown),
         )
         reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, Accepted | Ambiguous) else ()
-        self.hand_over.put(_move(message_id, outcome, decision, provider=self.adapter.provider), reports)
+        move = _move(message_id, outcome, decision, provider=self.adapter.provider)
+        if message.awaited and isinstance(outcome, Transient):
+            move = replace(move, ends_awaited=True)
+        self.hand_over.put(move, reports)
 
 
 def _unrendered(message: Claimed, error: str, *, code: str = "render_failed") -> Move:
@@ -236,6 +251,7 @@ def _render(lane: Lane, message: Claimed) -> OutboundMessage:
         html=html,
         text=text,
         shared=content.shared,
+        data=own.data or {},
         metadata=message.metadata,
         attempt=message.attempts,
         throttles=message.throttles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from messaging.content import encryption
 from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
 from messaging.content.sealing import NOTHING, Own, seal_content, seal_file, seal_own
-from messaging.dispatch import partitions, providers, queue, transitions
+from messaging.dispatch import partitions, providers, queue, transitions, wake
 from messaging.dispatch.draft import Draft, Recipient, problems
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.sieve import Rejected, Taken, sift
@@ -27,7 +27,7 @@ from messaging.dispatch.wording import Wording, Wordings
 from messaging.errors import FieldError, Invalid, Unavailable
 from messaging.models.keys import uuid7
 from messaging.people import refusals
-from messaging.state import Cause
+from messaging.state import Cause, Priority
 from messaging.tenancy import quota
 from messaging.tenancy.quota import Terms
 
@@ -57,10 +57,12 @@ def accept(
     draft: Draft,
     recipients: Sequence[Recipient],
     batch: bool,
+    awaited: bool = False,
 ) -> Acceptance:
     """Commit messages QUEUED, or SCHEDULED where the draft says when, and ring their lane after the commit.
 
-    A batch takes the recipients that pass and tells of the others. Nothing is stored when nobody passes.
+    A batch takes the recipients that pass and tells of the others. Nothing is stored when nobody passes. Where the
+    first message is awaited, it takes the urgent lane, and its outcome is told by `wake`; one that is scheduled is not.
 
     Raises:
         Invalid: the draft, the one recipient, or every recipient of a batch is refused.
@@ -80,6 +82,8 @@ def accept(
     used = list({one.wording.content_id: one.wording for one in taken}.values())
     batch_id = uuid7() if batch else None
     rows = list(_rows(draft, taken, workspace_id, author_id, batch_id, sealer, test=test))
+    if awaited and draft.scheduled_at is None:
+        rows[0] = replace(rows[0], priority=Priority.URGENT, awaited_for=settings.SYNC_WAIT_SECONDS + wake.MARGIN)
     for last_try in (False, True):
         try:
             with transaction.atomic():
@@ -101,8 +105,8 @@ def accept(
                 raise Unavailable("there is no partition for this month yet") from error
             _make_months(rows)
     if draft.scheduled_at is None:
-        lane = Lane(draft.channel, draft.priority)
-        transaction.on_commit(lambda: queue.ring(lane))
+        lanes = {Lane(draft.channel, row.priority) for row in rows[:2]}
+        transaction.on_commit(lambda: queue.ring(*lanes))
     return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording)
 
 

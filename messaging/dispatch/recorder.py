@@ -10,14 +10,16 @@ import os
 import threading
 import time
 from functools import cache
+from uuid import UUID
 
 import structlog
 from django.db import DataError, Error, IntegrityError, close_old_connections, transaction
 
 from channels_app.types import Receipt
-from messaging.dispatch import receipts, transitions
+from messaging.dispatch import receipts, transitions, wake
 from messaging.dispatch.claims import Lease
 from messaging.dispatch.transitions import Move
+from messaging.state import Status
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +37,10 @@ class HandOver:
     may therefore have at most one group drawn and unanswered; one that waits for more waits until its lease ends.
     """
 
-    def __init__(self, lease: Lease, *, size: int, group: int) -> None:
+    def __init__(self, lease: Lease, *, size: int, group: int, awaited: frozenset[UUID] = frozenset()) -> None:
         self.lease = lease
+        self.awaited = awaited
+        """Messages for whose outcome a request waits."""
         self.size = size
         self.group = group
         self.provider = ""
@@ -80,8 +84,10 @@ class HandOver:
             if not self._pending:
                 self._oldest = time.monotonic()
             self._pending.append((move, reports))
-            full = len(self._pending) >= GROUP
-        if full:
+            urgent = len(self._pending) >= GROUP
+            if move.id in self.awaited:
+                self._waited_for = urgent = True
+        if urgent:
             recorder().wake()
 
     def finish(self) -> None:
@@ -147,6 +153,8 @@ class HandOver:
             self._stalled = False
             self._waited_for = False
             self._changed.notify_all()
+        if self.awaited and (told := [move.id for move, _ in group if move.id in self.awaited and _tells(move)]):
+            wake.wake(told)
 
     def _stall(self, error: Error) -> None:
         """Send nothing further until the database takes what is known."""
@@ -176,6 +184,11 @@ class HandOver:
         self._over = True
         self._pending.clear()
         self._changed.notify_all()
+
+
+def _tells(move: Move) -> bool:
+    """Whether a move is an outcome that a request may wait for."""
+    return move.ends_awaited or move.to in {Status.SENT, Status.FAILED}
 
 
 def write(lease: Lease, group: list[tuple[Move, tuple[Receipt, ...]]], *, mark: int, provider: str) -> int | None:

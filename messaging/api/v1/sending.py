@@ -1,47 +1,18 @@
-"""Accepts what comes in to be sent, once for each Idempotency-Key."""
+"""Accepts what comes in to be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from django.http import HttpResponse
-from rest_framework.request import Request
-
 from messaging import models
-from messaging.api.common.rendering import JSON, encode
 from messaging.api.v1.serializers.messages import BatchAccepted, FullMessage, RejectedOut, full_message
 from messaging.api.v1.serializers.sending import ReadBatch, Send
-from messaging.dispatch import idempotency, intake, selectors
-from messaging.dispatch.idempotency import Answer
+from messaging.dispatch import intake, selectors
 from messaging.dispatch.intake import Acceptance, Draft, Recipient, Rejected
 from messaging.errors import FieldError, Invalid
 from messaging.tenancy.access import Caller
 
 _SHOWN = 100
-
-
-def once(
-    request: Request,
-    caller: Caller,
-    body: bytes,
-    work: Callable[[], object],
-    *,
-    status: int = 202,
-    encrypted: bool = False,
-) -> HttpResponse:
-    """Do the work in one transaction and answer; a repeat of the request gets the first answer again."""
-    path = request.path.rstrip("/").encode()
-    mode = b"test" if caller.test else b"live"
-    answer = idempotency.once(
-        workspace_id=caller.workspace_id,
-        key=request.META.get("HTTP_IDEMPOTENCY_KEY"),
-        fingerprint=idempotency.fingerprint(str(request.method).encode(), path, mode, body),
-        work=lambda: Answer(status=status, body=encode(work())),
-        encrypted=encrypted,
-    )
-    headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-    return HttpResponse(answer.body, status=answer.status, content_type=JSON, headers=headers)
 
 
 def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:

@@ -19,6 +19,7 @@ from messaging.dispatch.transitions.move import (
     return_many,
     suppression,
 )
+from messaging.dispatch.transitions.waiting import awaits, give_up
 
 __all__ = [
     "FAR",
@@ -27,9 +28,11 @@ __all__ = [
     "Move",
     "NewMessage",
     "advance_many",
+    "awaits",
     "begin_many",
     "claim_many",
     "flush_many",
+    "give_up",
     "lock",
     "mark_handed_over",
     "retry_many",

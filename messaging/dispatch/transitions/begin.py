@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -45,6 +45,8 @@ class NewMessage:
     scheduled_at: datetime | None
     expires_at: datetime | None
     sealed: bytes | None = None
+    awaited_for: float | None = None
+    """Seconds for which a request waits for the outcome, at the longest."""
 
 
 _OWN = (
@@ -52,14 +54,14 @@ _OWN = (
     "recipient, name, subject, data, metadata, category, action_type, language, test, on_unknown, max_attempts, "
     "scheduled_at, expires_at, sealed, status"
 )
-_TIMES = "created_at, queued_at, next_attempt_at"
+_TIMES = "created_at, queued_at, next_attempt_at, awaited_until"
 _VARYING = "id, contact_id, recipient, name, subject, data, metadata, sealed"
 """What differs within one accept."""
 _COMMON = (
     "workspace_id, content_id, batch_id, author_id, template_id, campaign_id, channel, priority, category, "
     "action_type, language, test, on_unknown, max_attempts, scheduled_at, expires_at, status"
 )
-_common = attrgetter(*_COMMON.removesuffix(", status").split(", "))
+_common = attrgetter(*_COMMON.removesuffix(", status").split(", "), "awaited_for")
 _ESCAPES = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
 _EVENT = "id, message_id, workspace_id, type, status, at, cause, tally"
 
@@ -68,7 +70,8 @@ _BEGIN_ONE = f"""
 WITH m AS (
     INSERT INTO messaging_message ({_OWN}, {_TIMES})
     VALUES ({", ".join(["%s"] * len(_OWN.split(",")))},
-            now(), CASE WHEN %s::timestamptz IS NULL THEN now() END, COALESCE(%s, now()))
+            now(), CASE WHEN %s::timestamptz IS NULL THEN now() END, COALESCE(%s, now()),
+            now() + %s::float8 * interval '1 second')
     RETURNING id, workspace_id, status
 )
 INSERT INTO messaging_messageevent ({_EVENT})
@@ -85,7 +88,8 @@ def begin_many(messages: Sequence[NewMessage], *, cause: Cause) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor:
         if len(messages) == 1:
             due = messages[0].scheduled_at
-            cursor.execute(_BEGIN_ONE, [*_own(messages[0]), due, due, uuid7(), cause.value])
+            wait = messages[0].awaited_for
+            cursor.execute(_BEGIN_ONE, [*_own(messages[0]), due, due, wait, uuid7(), cause.value])
             return
         cursor.execute("SELECT now()")
         now: datetime = cursor.fetchone()[0]
@@ -108,8 +112,9 @@ def _message_lines(messages: Sequence[NewMessage], now: datetime) -> str:
         if (these := _common(m)) != common:
             common = these
             if common not in tails:
-                times = (now, None if m.scheduled_at else now, m.scheduled_at or now)
-                tails[common] = "\t".join(map(_field, (*common, _first_status(m), *times)))
+                awaited_until = None if m.awaited_for is None else now + timedelta(seconds=m.awaited_for)
+                times = (now, None if m.scheduled_at else now, m.scheduled_at or now, awaited_until)
+                tails[common] = "\t".join(map(_field, (*common[:-1], _first_status(m), *times)))
             tail = tails[common]
         own = m.id, m.contact_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.sealed
         varying = "\t".join(map(_field, own))

@@ -36,6 +36,8 @@ class Claimed:
     on_unknown: str
     sending_at: datetime
     sealed: bytes | None = None
+    awaited: bool = False
+    """Whether a request waits for the outcome."""
     refusal: dict[str, Any] | None = None
     """Why it must not be sent after all: what its recipient said, or a suppression."""
 
@@ -65,13 +67,14 @@ WITH wanted AS (
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
-           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category
+           m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category,
+           COALESCE(m.awaited_until > now(), false) AS awaited
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, sealed, refusal.told AS refusal
+       throttles, on_unknown, sending_at, sealed, awaited, refusal.told AS refusal
   FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 

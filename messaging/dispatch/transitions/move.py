@@ -29,6 +29,8 @@ class Move:
     refund: bool = False
     """The attempt was not made and is given back."""
     throttled: bool = False
+    ends_awaited: bool = False
+    """Under a claim: it ends FAILED instead where a request waits for the outcome, at the moment of the change."""
     provider: str = ""
     provider_message_id: str = ""
     code: str = ""
@@ -75,12 +77,24 @@ def _stamps() -> str:
     return ",\n           ".join(clauses)
 
 
-_ADVANCE = f"""
-WITH held AS (%(held)s), v AS MATERIALIZED (
+_TOLD = """ AS MATERIALIZED (
     SELECT *, (SELECT id FROM held) AS claim, 'SENDING' AS source FROM jsonb_to_recordset(%(moves)s::jsonb) AS v(
         id uuid, event uuid, "to" text, type text, due float8, refund int, throttled int, provider text,
         provider_message_id text, code text, error text, detail jsonb)
-), s AS MATERIALIZED (SELECT clock_timestamp() AS at), moved AS (
+)"""
+# Rows that a request waits for are locked before it is decided, so that whoever stops waiting comes before or after.
+_AWAITED = f"""told{_TOLD}, waited AS MATERIALIZED (
+    SELECT m.id FROM messaging_message m
+     WHERE EXISTS (SELECT FROM held) AND m.id = ANY(%(awaited)s) AND m.id >= %(low)s AND m.id < %(high)s
+       AND m.awaited_until > clock_timestamp() FOR UPDATE
+), v AS MATERIALIZED (
+    SELECT id, event, CASE WHEN waits THEN 'FAILED' ELSE "to" END AS "to",
+           CASE WHEN waits THEN 'failed' ELSE type END AS type, CASE WHEN NOT waits THEN due END AS due,
+           refund, throttled, provider, provider_message_id, code, error, detail, claim, source
+      FROM (SELECT told.*, told.id IN (SELECT id FROM waited) AS waits FROM told) AS judged
+)"""
+_ADVANCE = f"""
+WITH held AS (%(held)s), %(v)s, s AS MATERIALIZED (SELECT clock_timestamp() AS at), moved AS (
     UPDATE messaging_message m
        SET status = COALESCE(v."to", m.status),
            claim_id = CASE WHEN v."to" IS NULL AND v.due IS NULL THEN m.claim_id END,
@@ -120,9 +134,15 @@ _MAY = f'(v."to" IS NULL OR {_legal(MOVES)})'
 _UNDER_CLAIM = f"m.claim_id = v.claim AND m.status = v.source AND {_MAY}"
 _FREELY = f"m.claim_id IS NULL AND {_MAY}"
 
-_FLUSH = _ADVANCE.replace("%(held)s", _HELD).replace("%(guard)s", _UNDER_CLAIM)
-_MOVE = _ADVANCE.replace("%(held)s", "SELECT NULL::uuid AS id").replace("%(guard)s", _FREELY)
-_RETURN = _ADVANCE.replace("%(held)s", "SELECT %(claim)s::uuid AS id").replace("%(guard)s", _UNDER_CLAIM)
+
+def _advance(held: str, guard: str, *, v: str = f"v{_TOLD}") -> str:
+    return _ADVANCE.replace("%(held)s", held).replace("%(v)s", v).replace("%(guard)s", guard)
+
+
+_FLUSH = _advance(_HELD, _UNDER_CLAIM)
+_FLUSH_AWAITED = _advance(_HELD, _UNDER_CLAIM, v=_AWAITED)
+_MOVE = _advance("SELECT NULL::uuid AS id", _FREELY)
+_RETURN = _advance("SELECT %(claim)s::uuid AS id", _UNDER_CLAIM)
 
 
 def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
@@ -164,7 +184,9 @@ def flush_many(moves: Sequence[Move], *, claim_id: UUID, mark: int) -> set[UUID]
 
     Gives the messages that moved; None where the lease has ended: then nothing was written.
     """
-    return _run(_FLUSH, moves, claim=claim_id, mark=mark, cause=Cause.WORKER.value)
+    awaited = [move.id for move in moves if move.ends_awaited]
+    params = {"claim": claim_id, "mark": mark, "cause": Cause.WORKER.value}
+    return _run(_FLUSH_AWAITED, moves, awaited=awaited, **params) if awaited else _run(_FLUSH, moves, **params)
 
 
 def mark_handed_over(*, claim_id: UUID, mark: int) -> bool:
@@ -207,6 +229,7 @@ WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), v AS (SELECT 'QUEUED'::
     UPDATE messaging_message m
        SET status = 'QUEUED', queued_at = s.at, next_attempt_at = s.at, max_attempts = m.attempts + %(budget)s,
            throttles = 0, error_code = '', error_detail = '', provider = '', provider_message_id = '',
+           awaited_until = NULL,
            expires_at = CASE WHEN m.expires_at > s.at THEN m.expires_at END, retried_at = s.at,
            {", ".join(f"{status.stamp} = NULL" for status in LATER)}
       FROM s, v, was

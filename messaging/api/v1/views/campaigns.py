@@ -14,7 +14,7 @@ from channels_app.types import Channel
 from messaging import models
 from messaging.api.common import cursors
 from messaging.api.common.rendering import answer, empty
-from messaging.api.v1 import sending
+from messaging.api.common.sending import once
 from messaging.api.v1.envelope import Page, page
 from messaging.api.v1.filters import Listing, PageFilters
 from messaging.api.v1.operations import IDEMPOTENCY_KEY, View, operation
@@ -132,7 +132,7 @@ class CampaignStart(CampaignView):
             row = runs.start(**self.writing, campaign_id=campaign_id)
             return out.campaign(row, progress.of(row))
 
-        return sending.once(request, self.caller, b"", work, status=200)
+        return once(request, self.caller, b"", work, status=200)
 
 
 class CampaignPause(CampaignView):
@@ -173,4 +173,4 @@ class CampaignRetry(CampaignView):
             row, number = runs.retry_failed(**self.writing, campaign_id=campaign_id, cause=Cause.API)
             return out.retried(row, progress.of(row), number)
 
-        return sending.once(request, self.caller, b"", work, status=200)
+        return once(request, self.caller, b"", work, status=200)

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from messaging import models
 from messaging.api.common import bodies, cursors
 from messaging.api.common.rendering import answer
+from messaging.api.common.sending import once
 from messaging.api.v1 import sending
 from messaging.api.v1.envelope import Page, listed, page
 from messaging.api.v1.filters import Listing, MessageFilters, message_filter
@@ -37,7 +38,7 @@ class MessageList(View):
         if send.dry_run:
             found = intake.explain(workspace_id=caller.workspace_id, test=caller.test, draft=draft, recipient=recipient)
             return answer(out.dry_run(found))
-        return sending.once(request, caller, body, lambda: sending.send(caller, send, draft), encrypted=draft.encrypted)
+        return once(request, caller, body, lambda: sending.send(caller, send, draft), encrypted=draft.encrypted)
 
     @operation("list_messages", answers={200: Page[out.Message]}, parameters=MESSAGES)
     def get(self, request: Request) -> HttpResponse:
@@ -69,9 +70,7 @@ class BatchList(View):
         caller, body = self.caller, bodies.read(request._request)
         batch = read_batch(body)
         draft = batch.shared.draft()
-        return sending.once(
-            request, caller, body, lambda: sending.send_batch(caller, batch, draft), encrypted=draft.encrypted
-        )
+        return once(request, caller, body, lambda: sending.send_batch(caller, batch, draft), encrypted=draft.encrypted)
 
 
 class BatchDetail(View):

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from messaging.dispatch import idempotency
-from messaging.dispatch.idempotency import Answer
+from messaging.dispatch.idempotency import Answer, Key
 from messaging.errors import IdempotencyInFlight
 from messaging.models import IdempotencyRecord, Message, Mode
 from tests.factories import make_workspace
@@ -84,7 +84,7 @@ def test_expired_answers_are_forgotten_a_few_at_a_time(caller: Caller) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_key_in_flight_answers_at_once() -> None:
-    workspace = make_workspace()
+    key = Key(workspace_id=make_workspace().id, value="k", fingerprint=b"f")
     working, finish = threading.Event(), threading.Event()
 
     def work() -> Answer:
@@ -94,7 +94,7 @@ def test_a_key_in_flight_answers_at_once() -> None:
 
     def first() -> None:
         try:
-            idempotency.once(workspace_id=workspace.id, key="k", fingerprint=b"f", work=work)
+            idempotency.once(key, work)
         finally:
             connection.close()
 
@@ -102,10 +102,10 @@ def test_a_key_in_flight_answers_at_once() -> None:
     thread.start()
     assert working.wait(10)
     with pytest.raises(IdempotencyInFlight):
-        idempotency.once(workspace_id=workspace.id, key="k", fingerprint=b"f", work=work)
+        idempotency.once(key, work)
     finish.set()
     thread.join()
-    again = idempotency.once(workspace_id=workspace.id, key="k", fingerprint=b"f", work=work)
+    again = idempotency.once(key, work)
     assert again == Answer(status=202, body=b"{}", replayed=True)
 
 
@@ -116,9 +116,8 @@ def test_a_key_in_flight_is_a_conflict() -> None:
 
     def hold() -> None:
         with transaction.atomic():
-            idempotency.once(
-                workspace_id=caller.workspace.id, key="k", fingerprint=b"f", work=lambda: Answer(status=202, body=b"")
-            )
+            key = Key(workspace_id=caller.workspace.id, value="k", fingerprint=b"f")
+            idempotency.once(key, lambda: Answer(status=202, body=b""))
             held.set()
             finish.wait(10)
         connection.close()

@@ -1,0 +1,85 @@
+"""Sends and tells of the outcome: accepts, waits for the first message where it may, and answers what the row says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from messaging.dispatch import selectors, transitions, wake
+from messaging.dispatch.idempotency import Answer, Key, Pending
+from messaging.models import Message
+from messaging.state import Status
+
+_TO_ANSWER: Final = 3.0
+"""Seconds beyond the wait after which a request that gave no answer counts as dead."""
+_UNDECIDED: Final = frozenset({Status.QUEUED, Status.SENDING})
+
+Accept = Callable[[bool], Sequence[UUID]]
+"""Accepts messages, the first of them awaited or not, and gives their keys."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What became of a send until now."""
+
+    message: Message
+    """The first message, as it stands."""
+    ids: tuple[UUID, ...]
+    """Every message, the first one first."""
+    waited: bool
+    """Whether its outcome was waited for."""
+
+
+def send(
+    *, workspace_id: UUID, key: Key | None, accept: Accept, show: Callable[[Sent], Answer], wait: bool = True
+) -> Answer:
+    """Accept messages, wait for the outcome of the first, and answer; a repeat under the same key gets that answer.
+
+    Where every place is taken, or the first message is not to be sent now, nobody waits. Nor does anybody inside of a
+    transaction, which no worker sees the messages of. The answer tells what the row says after the wait, whatever that
+    is: a row that says FAILED stays so, and one that says QUEUED is tried again as usual. What `accept` raises leaves
+    nothing behind.
+
+    Raises:
+        Invalid: the key is malformed.
+        IdempotencyInFlight: the first request with this key has no answer yet.
+        IdempotencyMismatch: the key was used for another request.
+    """
+    with wake.place() if wait and not connection.in_atomic_block else nullcontext(False) as awaited:
+        with transaction.atomic():
+            kept = key.find() if key else None
+            if isinstance(kept, Answer):
+                return kept
+            if isinstance(kept, Pending) and key:
+                return key.settle(kept, show(_standing(workspace_id, kept.ids, waited=True)))
+            ids = tuple(accept(awaited))
+            if not (awaited and transitions.awaits(ids[0])):
+                answer = show(_standing(workspace_id, ids, waited=False))
+                if key:
+                    key.keep(answer)
+                return answer
+            pending = key.hold(ids, seconds=settings.SYNC_WAIT_SECONDS + _TO_ANSWER) if key else None
+        sent = _outcome(workspace_id, ids)
+    answer = show(sent)
+    return key.settle(pending, answer) if key and pending else answer
+
+
+def _outcome(workspace_id: UUID, ids: tuple[UUID, ...]) -> Sent:
+    """Wait for the first message's outcome, holding no connection to the database meanwhile."""
+    connection.close()
+    if wake.wait(ids[0]):
+        sent = _standing(workspace_id, ids, waited=True)
+        if sent.message.status not in _UNDECIDED:
+            return sent
+    transitions.give_up(ids[0])
+    return _standing(workspace_id, ids, waited=True)
+
+
+def _standing(workspace_id: UUID, ids: tuple[UUID, ...], *, waited: bool) -> Sent:
+    return Sent(message=selectors.message(workspace_id=workspace_id, message_id=ids[0]), ids=ids, waited=waited)

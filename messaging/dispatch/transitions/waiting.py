@@ -1,0 +1,27 @@
+"""Whether a request waits for a message's outcome: `awaited_until` says so, and ends by itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection
+
+_AWAITS = "SELECT 1 FROM messaging_message WHERE id = %s AND status = 'QUEUED' AND awaited_until > now()"
+# A worker that records the outcome holds the row: this waits for it, and changes nothing where the message has ended.
+_GIVE_UP = """
+UPDATE messaging_message SET awaited_until = NULL
+ WHERE id = %s AND awaited_until IS NOT NULL AND status IN ('SCHEDULED', 'QUEUED', 'SENDING')
+"""
+
+
+def awaits(message_id: UUID) -> bool:
+    """Whether there is an outcome to wait for: the message is awaited, and was not ended by its accept."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AWAITS, [message_id])
+        return cursor.fetchone() is not None
+
+
+def give_up(message_id: UUID) -> None:
+    """Stop waiting for a message that has no outcome yet: from now on it is tried again as any other."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_UP, [message_id])
