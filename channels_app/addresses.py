@@ -13,7 +13,7 @@ from channels_app.types import Channel
 ID_LIMIT: Final = 255
 """Characters in the id of an avatar, a reader or a push subscription."""
 URL_LIMIT: Final = 2_048
-"""Characters in the URL of a webhook or a push endpoint."""
+"""Characters in the URL of a webhook, a push endpoint or a media file."""
 
 # An address outside these expressions is not necessarily wrong: email-validator has the last word. The possessive
 # quantifiers keep the match linear, and `\Z` keeps out the newline that `$` would let through.
@@ -53,6 +53,17 @@ def normalise_many(channel: Channel, addresses: Iterable[str]) -> list[str | Inv
         except InvalidAddress as error:
             found.append(error)
     return found
+
+
+def check_url(url: str) -> None:
+    """Look at the spelling of a URL that a provider is to fetch something from.
+
+    Raises:
+        InvalidAddress: it is not a URL of http or https, too long, or carries a user name or password.
+    """
+    if _UNSAFE.search(url):
+        raise InvalidAddress("the URL holds control characters")
+    _url(url, ("http", "https"))
 
 
 def _email(address: str) -> str:

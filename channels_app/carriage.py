@@ -9,9 +9,9 @@ _MAIL = frozenset({"from", "reply_to", "cc", "bcc", "headers", "attachments"})
 CARRIES: dict[Channel, frozenset[str]] = {
     Channel.EMAIL: _MAIL | {"subject"},
     Channel.SMS: frozenset({"from"}),
-    Channel.WHATSAPP: frozenset({"from"}),
+    Channel.WHATSAPP: frozenset({"from", "media"}),
     Channel.PUSH: frozenset({"subject"}),
-    Channel.TELEGRAM: frozenset({"subject"}),
+    Channel.TELEGRAM: frozenset({"subject", "media"}),
     Channel.ONSITE: frozenset({"subject"}),
     Channel.WEBHOOK: frozenset({"subject"}),
     Channel.DIRECT: frozenset({"subject"}),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 
@@ -53,6 +55,42 @@ class Attachment:
     content_id: str | None = None
 
 
+class MediaKind(StrEnum):
+    """How a messenger shows a media file."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Media:
+    """A file that the provider fetches from an address and shows with the message."""
+
+    url: str
+    type: MediaKind | None = None
+    """As the caller named it; `kind` tells where nothing was said."""
+    caption: str = field(default="", repr=False)
+    filename: str = ""
+
+    def given(self) -> dict[str, str]:
+        """What is said of the file, without what is not."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @property
+    def kind(self) -> MediaKind:
+        """The type that was given, else what the ending of the name says, else a document."""
+        if self.type is not None:
+            return self.type
+        guessed, _ = mimetypes.guess_type(self.filename or urlsplit(self.url).path)
+        major = (guessed or "").partition("/")[0]
+        return MediaKind(major) if major in _SHOWN else MediaKind.DOCUMENT
+
+
+_SHOWN = frozenset(MediaKind) - {MediaKind.DOCUMENT}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SharedContent:
     """What every message of a batch has in common. Its `key` is stable, so a session may keep what it built."""
@@ -64,6 +102,7 @@ class SharedContent:
     bcc: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
+    media: Media | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +120,8 @@ class OutboundMessage:
     text: str = field(default="", repr=False)
     """The plain-text body, or empty."""
     shared: SharedContent
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The message's own data, for channels that carry values beside the text."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     """E-mail headers of this recipient alone, such as List-Unsubscribe; they win over the shared ones."""

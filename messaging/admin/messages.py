@@ -26,7 +26,7 @@ from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, precise
 from messaging.admin.flower import flower_url
-from messaging.admin.story import ENCRYPTED, EventInline, files_of, rendered_part, times_of
+from messaging.admin.story import ENCRYPTED, EventInline, files_of, media_of, rendered_part, times_of
 from messaging.dispatch import control
 from messaging.dispatch.explain import explain
 from messaging.models import Claim, Content, Message, Workspace
@@ -92,6 +92,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "rendered_body",
         "rendered_text",
         "attachments",
+        "its_media",
         "own_data",
         "own_metadata",
         "times",
@@ -111,7 +112,7 @@ class MessageAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Content", {"fields": ("its_subject", "rendered_body", "rendered_text", "attachments")}),
+        ("Content", {"fields": ("its_subject", "rendered_body", "rendered_text", "attachments", "its_media")}),
         ("Data", {"fields": ("own_data", "own_metadata"), "classes": ("collapse",)}),
         ("Times (UTC)", {"fields": ("times",)}),
     )
@@ -191,6 +192,11 @@ class MessageAdmin(ReadOnlyAdmin):
     def attachments(self, message: Message) -> SafeString | str:
         content = Content.objects.filter(pk=message.content_id).first()
         return files_of(content) if content else "-"
+
+    @admin.display(description="media")
+    def its_media(self, message: Message) -> SafeString | str:
+        content = Content.objects.filter(pk=message.content_id).first()
+        return media_of(content) if content else "-"
 
     @admin.display(description="data")
     def own_data(self, message: Message) -> SafeString | str:

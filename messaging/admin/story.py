@@ -77,6 +77,13 @@ def files_of(content: Content) -> SafeString | str:
     return format_html("<ul>{}</ul>", listed) if listed else "-"
 
 
+def media_of(content: Content) -> SafeString | str:
+    """The media file of a content, as it was given."""
+    if content.sealed is not None:
+        return ENCRYPTED
+    return as_json(content.media) if content.media else "-"
+
+
 def times_of(message: Message) -> SafeString:
     """Every time that is set, the earliest first."""
     known = [(moment, name) for name in _TIMES if (moment := getattr(message, name)) is not None]

@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise, preformatted
-from messaging.admin.story import ENCRYPTED, files_of
+from messaging.admin.story import ENCRYPTED, files_of, media_of
 from messaging.models import Batch, Claim, Content, ReceiptRecord
 
 _SHOWN = 100
@@ -52,8 +52,11 @@ class BatchAdmin(KeyedAdmin):
 class ContentAdmin(KeyedAdmin):
     list_display = ("id", "workspace", "its_subject", "sender", "created_at")
     list_select_related = ("workspace",)
-    fields = ("id", "workspace", "sender", "reply_to", "cc", "bcc", "its_subject", "source", "plain", "files", "extra")
-    readonly_fields = ("its_subject", "source", "plain", "files", "extra")
+    fields = (
+        *("id", "workspace", "sender", "reply_to", "cc", "bcc", "its_subject", "source", "plain"),
+        *("files", "its_media", "extra"),
+    )
+    readonly_fields = ("its_subject", "source", "plain", "files", "its_media", "extra")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("body", "text")
@@ -73,6 +76,10 @@ class ContentAdmin(KeyedAdmin):
     @admin.display(description="attachments")
     def files(self, content: Content) -> SafeString | str:
         return files_of(content)
+
+    @admin.display(description="media")
+    def its_media(self, content: Content) -> SafeString | str:
+        return media_of(content)
 
     @admin.display(description="headers")
     def extra(self, content: Content) -> SafeString | str:

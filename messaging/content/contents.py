@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from channels_app.types import SharedContent
+import msgspec
+
+from channels_app.types import Media, SharedContent
 from messaging.content import sealing
 from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
@@ -53,6 +55,11 @@ def parts_of(row: Content) -> Parts:
     return own.over(Parts(subject=said.subject, body=said.body, text=said.text)) if said else own
 
 
+def media_of(row: Content) -> Media | None:
+    """The media file of a content with nothing sealed."""
+    return msgspec.convert(row.media, Media) if row.media else None
+
+
 def load(content_id: UUID, *, html: bool) -> LoadedContent:
     """Give a content, from this process's memory where it has just been used.
 
@@ -92,6 +99,7 @@ def _read(content_id: UUID, *, html: bool) -> LoadedContent:
             bcc=tuple(row.bcc),
             headers=row.headers,
             attachments=attachments,
+            media=media_of(row),
         ),
         size=len(parts.body) + len(parts.text) + sum(len(file.content) for file in attachments) + 2000,
     )

@@ -1,7 +1,7 @@
 """What of each row is sealed, and how it is read again. A row whose `sealed` is set has empty plain columns.
 
-Of a message: its name, subject and data. Of a content: subject, body, text, headers, and the names of its files; of a
-file: its bytes. Addresses, metadata, types and sizes stay plain.
+Of a message: its name, subject and data. Of a content: subject, body, text, headers, media, and the names of its files;
+of a file: its bytes. Addresses, metadata, types and sizes stay plain.
 """
 
 from __future__ import annotations
@@ -98,13 +98,22 @@ def note_unreadable(message: Message, error: EncryptionFailed) -> None:
         message.error_code, message.error_detail = error.code, error.detail
 
 
-def seal_content(sealer: Sealer, parts: Parts, headers: Mapping[str, str], names: Names, *, row: UUID) -> bytes:
+def seal_content(
+    sealer: Sealer,
+    parts: Parts,
+    headers: Mapping[str, str],
+    names: Names,
+    *,
+    media: Mapping[str, str] | None = None,
+    row: UUID,
+) -> bytes:
     """What messages share, encrypted for the content's row."""
     value = {
         "subject": parts.subject,
         "body": parts.body,
         "text": parts.text,
         "headers": headers,
+        "media": media,
         "files": names,
     }
     return sealer.seal(value, table=_CONTENT, row=row)
@@ -125,7 +134,7 @@ def reveal_content(content: Content) -> Names | None:
         return None
     said = unseal(bytes(content.sealed), workspace_id=content.workspace_id, table=_CONTENT, row=content.id)
     content.subject, content.body, content.text = said["subject"], said["body"], said["text"]
-    content.headers = said["headers"]
+    content.headers, content.media = said["headers"], said.get("media")
     names: Names = said["files"]
     return names
 

@@ -11,10 +11,11 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from channels_app import addresses
 from channels_app.adapters import mime
 from channels_app.carriage import CARRIES
-from channels_app.errors import InvalidMessage
-from channels_app.types import Attachment, Channel, SharedContent
+from channels_app.errors import InvalidAddress, InvalidMessage
+from channels_app.types import Attachment, Channel, Media, SharedContent
 from messaging.content import languages, screen
 from messaging.content.parts import Parts
 from messaging.dispatch import providers
@@ -44,6 +45,7 @@ class Draft:
     bcc: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
+    media: Media | None = None
     priority: Priority = Priority.NORMAL
     category: str = "transactional"
     action_type: str = ""
@@ -75,6 +77,7 @@ class Recipient:
 def problems(draft: Draft, *, test: bool) -> Iterator[FieldError]:
     """Everything that is wrong with what the messages share, but for their parts."""
     yield from _field_errors(draft)
+    yield from _media_errors(draft)
     yield from _time_errors(draft)
     if providers.adapter(draft.channel.value, test=test) is None:
         yield FieldError("/channel", "provider_not_configured", f"the channel {draft.channel} has no provider")
@@ -99,6 +102,7 @@ def _field_errors(draft: Draft) -> Iterator[FieldError]:
         "bcc": draft.bcc,
         "headers": draft.headers,
         "attachments": draft.attachments,
+        "media": draft.media,
     }
     for name, value in given.items():
         if value and name not in CARRIES[draft.channel]:
@@ -116,6 +120,19 @@ def _field_errors(draft: Draft) -> Iterator[FieldError]:
             yield FieldError(f"/{name}", "length", f"{name} has 1 to {_LONGEST_WORD} characters")
     if draft.template and draft.language and languages.canonical(draft.language) is None:
         yield FieldError("/language", "invalid_language", "a language is a tag such as en, pt-BR or zh-Hant")
+
+
+def _media_errors(draft: Draft) -> Iterator[FieldError]:
+    if draft.media is None:
+        return
+    try:
+        addresses.check_url(draft.media.url)
+    except InvalidAddress as error:
+        yield FieldError("/media/url", "invalid_url", str(error))
+    try:
+        screen.one_line(draft.media.filename)
+    except screen.Unclean as error:
+        yield FieldError("/media/filename", error.code, error.detail)
 
 
 def _time_errors(draft: Draft) -> Iterator[FieldError]:

@@ -258,15 +258,17 @@ def _rows(
 # Plain SQL: one accept writes one row here, and the ORM would take longer to phrase it than the database to store it.
 _CONTENT = """
 INSERT INTO messaging_content
-       (id, template_version_id, workspace_id, sender, reply_to, cc, bcc, subject, body, text, headers, sealed)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+       (id, template_version_id, workspace_id, sender, reply_to, cc, bcc, subject, body, text, headers, media, sealed)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
 def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording], sealer: Sealer | None) -> None:
     """Write a Content for each wording, with the draft's own parts: those of a template are kept by its version."""
     shared: list[Any] = [workspace_id, draft.sender, draft.reply_to, list(draft.cc), list(draft.bcc)]
-    said: list[Any] = [draft.subject, draft.body, draft.text, msgspec.json.encode(draft.headers).decode(), None]
+    encode, media = msgspec.json.encode, draft.media.given() if draft.media else None
+    said: list[Any] = [draft.subject, draft.body, draft.text, encode(draft.headers).decode()]
+    said += [encode(media).decode() if media else None, None]
     files: list[models.Attachment] = []
     with connection.cursor() as cursor:
         for wording in wordings:
@@ -275,8 +277,8 @@ def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording
             if sealer is not None:
                 named = zip(own, draft.attachments, strict=True)
                 names = {str(row.id): (file.filename, file.content_id or "") for row, file in named}
-                sealed = seal_content(sealer, draft.parts, draft.headers, names, row=wording.content_id)
-                said = ["", "", "", "{}", sealed]
+                sealed = seal_content(sealer, draft.parts, draft.headers, names, media=media, row=wording.content_id)
+                said = ["", "", "", "{}", None, sealed]
             version_id = wording.edition.said.id if wording.edition else None
             cursor.execute(_CONTENT, [wording.content_id, version_id, *shared, *said])
     if files:

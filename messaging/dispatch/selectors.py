@@ -21,9 +21,9 @@ from django.db.models.functions import Coalesce
 
 from channels_app import addresses
 from channels_app.errors import InvalidAddress
-from channels_app.types import Channel
+from channels_app.types import Channel, Media
 from messaging.content import sealing, templates
-from messaging.content.contents import parts_of
+from messaging.content.contents import media_of, parts_of
 from messaging.content.parts import Parts
 from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of
 from messaging.errors import EncryptionFailed, NotFound
@@ -130,6 +130,7 @@ class Rendered:
     body: str
     text: str
     attachments: Sequence[Attachment]
+    media: Media | None = None
 
 
 NOTHING = Rendered(body="", text="", attachments=())
@@ -149,7 +150,7 @@ def rendered(*, message: Message) -> Rendered:
         return NOTHING
     files = list(Attachment.objects.filter(content_id=content.id).defer("data").order_by("id"))
     sealing.reveal_names(files, names)
-    return fill(message=message, parts=parts_of(content), attachments=files)
+    return fill(message=message, parts=parts_of(content), attachments=files, media=media_of(content))
 
 
 def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
@@ -174,16 +175,17 @@ def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
     return said
 
 
-def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment]) -> Rendered:
+def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment], media: Media | None = None) -> Rendered:
     """The same for whoever has the content at hand, and a message with nothing sealed; else it is left empty."""
     if message.sealed is not None:
-        return Rendered(body="", text="", attachments=attachments)
+        return Rendered(body="", text="", attachments=attachments, media=media)
     context = context_of(message.data or {}, message.name, message.recipient)
     html = message.channel == Channel.EMAIL
     return Rendered(
         body=_render(parts.body, context, html=html, field="body"),
         text=_render(parts.text, context, html=False, field="text"),
         attachments=attachments,
+        media=media,
     )
 
 

@@ -24,7 +24,7 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
         for file in draft.attachments
     ]
     said = accepted.wording
-    content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files)
+    content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files, media=draft.media)
     return full_message(row, content, said.edition.origin if said.edition else None)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from channels_app.types import Accepted, Attachment, OutboundMessage
+from channels_app.types import Accepted, Attachment, Media, MediaKind, OutboundMessage
 from messaging.content import contents, encryption
 from messaging.content.parts import Parts
 from messaging.content.sealing import seal_content
@@ -178,6 +178,26 @@ def test_no_word_of_an_encrypted_message_is_in_the_database(install: Install, wh
     assert len(many["ids"]) == 3
     assert read(caller.get(f"/api/v1/messages/{scheduled['id']}"))["subject"] == "Nadelsubject Nadeldata-421"
     assert check_all() == []
+
+
+def test_encrypted_media_goes_out_in_clear_and_no_word_of_it_is_in_the_database() -> None:
+    caller = make_caller()
+    media = {
+        "url": "https://files.example/nadelurl.png",
+        "type": "image",
+        "caption": "Nadelcaption",
+        "filename": "nadelfile.png",
+    }
+    send = {"channel": "whatsapp", "to": "+12025550100", "text": "Hush", "media": media, "encrypted": True}
+    sent = read(caller.post("/api/v1/messages", send), 202)
+    assert sent["media"] == media
+    assert delivery.deliver(Lane.named("whatsapp.normal")) == 1
+    assert_nowhere("nadelurl", "nadelcaption", "nadelfile")
+    shared = contents.load(message(sent["id"]).content_id, html=False).shared
+    assert shared.media == Media(
+        url=media["url"], type=MediaKind.IMAGE, caption="Nadelcaption", filename="nadelfile.png"
+    )
+    assert read(caller.get(f"/api/v1/messages/{sent['id']}"))["media"] == media
 
 
 def test_a_corrupted_row_fails_alone(workspace: Workspace, install: Install) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from channels_app.types import Channel
+from channels_app.types import Channel, Media, MediaKind
 from messaging import models
 from messaging.api.common.rendering import stamp
 from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
@@ -98,6 +98,15 @@ class AttachmentOut(Struct, kw_only=True, frozen=True):
     size: int
 
 
+class MediaOut(Struct, kw_only=True, frozen=True):
+    """A file that the provider fetches and shows with the message."""
+
+    url: str
+    type: MediaKind | None
+    caption: str | None
+    filename: str | None
+
+
 class FallbackOut(Struct, kw_only=True, frozen=True):
     """A channel to turn to when this one does not reach the recipient."""
 
@@ -112,6 +121,7 @@ class FullMessage(Message, kw_only=True, frozen=True):
     body: str | None
     text: str | None
     attachments: list[AttachmentOut]
+    media: MediaOut | None
     fallback: list[FallbackOut]
 
 
@@ -215,8 +225,14 @@ def full_message(row: models.Message, content: Rendered, origin: Origin | None) 
             AttachmentOut(filename=file.filename, content_type=file.content_type, size=file.size)
             for file in content.attachments
         ],
+        media=media(content.media) if content.media else None,
         fallback=[],
     )
+
+
+def media(file: Media) -> MediaOut:
+    """A media file as it is shown."""
+    return MediaOut(url=file.url, type=file.type, caption=file.caption or None, filename=file.filename or None)
 
 
 def _fields(row: models.Message, origin: Origin | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from channels_app.types import Attachment, Channel
+from channels_app.types import Attachment, Channel, Media, MediaKind
 from messaging.api.common import bodies
 from messaging.api.v1.vocabulary import PRIORITY_IN, PriorityWord, UnknownWord
 from messaging.content.screen import Unclean, one_line, screen
@@ -50,6 +50,19 @@ class AttachmentIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     content_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
+class MediaIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """A file that the provider fetches and shows with the message; without `type` the name's ending tells."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2048, description="http or https, without credentials.")]
+    type: MediaKind | None = None
+    caption: Annotated[str, Meta(max_length=1024)] | None = None
+    filename: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+
+    def media(self) -> Media:
+        """The file in the domain's words."""
+        return Media(url=self.url, type=self.type, caption=self.caption or "", filename=self.filename or "")
+
+
 class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What all messages of one request have in common. Subject, body and text replace those of the template."""
 
@@ -60,6 +73,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     body: str | None = None
     text: str | None = None
     attachments: Annotated[list[AttachmentIn], Meta(max_length=ATTACHMENTS)] | None = None
+    media: MediaIn | None = None
     cc: Annotated[list[Address], Meta(max_length=CC)] | None = None
     bcc: Annotated[list[Address], Meta(max_length=CC)] | None = None
     reply_to: Address | None = None
@@ -91,6 +105,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             bcc=tuple(self.bcc or ()),
             headers=self.headers or {},
             attachments=tuple(_attachments(self.attachments or ())),
+            media=self.media.media() if self.media else None,
             priority=PRIORITY_IN[self.priority or "normal"],
             category=self.category or "transactional",
             action_type=self.action_type or "",

@@ -80,6 +80,7 @@ def test_a_message_is_accepted_and_answered_in_whole(caller: Caller) -> None:
         "body": "<p>Dear Ann</p>",
         "text": "Dear Ann",
         "attachments": [{"filename": "a.txt", "content_type": "text/plain", "size": 5}],
+        "media": None,
         "fallback": [],
     }
     assert datetime.strptime(body["created_at"], "%Y-%m-%dT%H:%M:%S.%fZ").tzinfo is None
