@@ -8,7 +8,10 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, InvalidToken, TokenError
+from rest_framework_simplejwt.tokens import AccessToken
 
+from messaging.api.common.refusals import TokenExpired
 from messaging.content.screen import one_line
 from messaging.models import User
 from messaging.tenancy import keys, workspaces
@@ -50,6 +53,15 @@ class TokenAuthentication(JWTAuthentication):
             return None
         user = self.get_user(self.get_validated_token(raw.encode()))
         return user, workspaces.enter(user_id=user.pk, workspace=named_workspace(request))
+
+    def get_validated_token(self, raw_token: bytes) -> Any:
+        """Read a token, and tell one that has expired from one that never was good."""
+        try:
+            return AccessToken(raw_token)  # type: ignore[arg-type]  # takes the header's bytes as well
+        except ExpiredTokenError as error:
+            raise TokenExpired("The token is invalid or has expired.") from error
+        except TokenError as error:
+            raise InvalidToken from error
 
 
 class BrowserAuthentication(SessionAuthentication):

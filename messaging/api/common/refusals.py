@@ -3,6 +3,8 @@
 DispatchError
 ├── Invalid
 │   └── Malformed      the body is not one JSON value
+├── Unauthenticated
+│   └── TokenExpired   the access token was good once
 ├── WrongMediaType         the body is of a kind that is not read here
 ├── NotAcceptable          the answer cannot be given in a form that the caller takes
 ├── MethodNotAllowed       the path does not answer this method; `allowed` says which
@@ -42,6 +44,12 @@ class Malformed(Invalid):
     """The body is not one JSON value, or the request is broken in itself."""
 
     code = "malformed_json"
+
+
+class TokenExpired(Unauthenticated):
+    """The access token was good once."""
+
+    code = "invalid_token"
 
 
 class WrongMediaType(DispatchError):
