@@ -61,6 +61,18 @@ def window_of(timeframe: Timeframe, *, now: datetime | None = None) -> Window:
     return Window(since=until - timedelta(hours=timeframe.hours), until=until)
 
 
+def days_until_now(days: int, *, now: datetime | None = None) -> Window:
+    """The window of so many times 24 hours that ends with the hour that runs."""
+    until = hour_of(now or timezone.now()) + timedelta(hours=1)
+    return Window(since=until - timedelta(days=days), until=until)
+
+
+def calendar_days(days: int, *, now: datetime | None = None) -> Window:
+    """The window of so many days (UTC), the one that runs included."""
+    moment = now or timezone.now()
+    return Window(since=day_of(moment) - timedelta(days=days - 1), until=hour_of(moment) + timedelta(hours=1))
+
+
 def hour_of(at: datetime) -> datetime:
     """The beginning of the hour of a moment."""
     return at.replace(minute=0, second=0, microsecond=0)

@@ -36,6 +36,13 @@ def get(*, workspace_id: UUID, member_id: UUID) -> Member:
     return member
 
 
+def username_of(*, email: str) -> str | None:
+    """The username of the one active person with this e-mail address; None where there is nobody, or several."""
+    found = User.objects.filter(email__iexact=email, is_active=True).order_by("id").values_list("username", flat=True)
+    names = list(found[:2]) if email else []
+    return names[0] if len(names) == 1 else None
+
+
 def create(*, caller: Caller, username: str, password: str | None, role: str) -> Member:
     """Add a person to the caller's workspace: a new one with a password, or one who is here already without.
 

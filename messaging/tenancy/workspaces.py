@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from django.utils.text import slugify
 
 from messaging.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from messaging.models import Member, Role, Workspace
+from messaging.tenancy import keys
 from messaging.tenancy.access import ADMIN, ROLES, Caller, demand, demand_live
 
 NAME_LENGTH = 200
@@ -66,9 +68,7 @@ def create(*, caller: Caller, name: str, slug: str | None = None) -> Workspace:
     """
     demand(caller, ADMIN)
     demand_live(caller)
-    name = name.strip()
-    if not 0 < len(name) <= NAME_LENGTH:
-        raise Invalid.at("/name", "invalid_length", f"A name has 1 to {NAME_LENGTH} characters.")
+    name = _checked_name(name)
     if slug is not None and not (len(slug) <= SLUG_LENGTH and _SLUG.fullmatch(slug)):
         raise Invalid.at(
             "/slug", "invalid_slug", f"A slug has at most {SLUG_LENGTH} characters: a-z, 0-9 and single dashes."
@@ -80,6 +80,49 @@ def create(*, caller: Caller, name: str, slug: str | None = None) -> Workspace:
         Member.objects.create(workspace=workspace, user_id=caller.user_id, role=Role.OWNER)
     workspace.refresh_from_db(fields=["created_at"])
     return workspace
+
+
+def change(*, caller: Caller, name: str | None = None, language: str | None = None) -> Workspace:
+    """Change what is named of the caller's workspace; `language` is what templates fall back to.
+
+    Raises:
+        Invalid: the name is malformed.
+        Forbidden: the caller lacks the scope `admin`, or uses a test key.
+    """
+    demand(caller, ADMIN)
+    demand_live(caller)
+    changes = {} if name is None else {"name": _checked_name(name)}
+    if language is not None:
+        changes["language"] = language
+    if changes:
+        Workspace.objects.filter(id=caller.workspace_id).update(**changes)
+    return get(caller=caller, workspace_id=caller.workspace_id)
+
+
+def leave_to_nobody(*, caller: Caller) -> None:
+    """End every way into the caller's workspace: its keys and its members' places. Its slug is free again.
+
+    What it holds stays until an operator takes it away.
+
+    Raises:
+        Forbidden: the caller is not an owner, lacks the scope `admin`, or uses a test key.
+    """
+    demand(caller, ADMIN)
+    demand_live(caller)
+    if caller.role is not Role.OWNER:
+        raise Forbidden("Only an owner can delete a workspace.", code="not_owner")
+    workspace_id = caller.workspace_id
+    with transaction.atomic():
+        Workspace.objects.filter(id=workspace_id).update(slug=f"deleted-{workspace_id.hex}")
+        keys.end(keys.keys_of(workspace_id=workspace_id))
+        Member.objects.filter(workspace_id=workspace_id).delete()
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= NAME_LENGTH:
+        raise Invalid.at("/name", "invalid_length", f"A name has 1 to {NAME_LENGTH} characters.")
+    return name
 
 
 def make(*, name: str, slug: str | None = None) -> Workspace:
@@ -101,6 +144,12 @@ def workspaces_of(*, caller: Caller) -> QuerySet[Workspace]:
     if caller.api_key_id is not None:
         return Workspace.objects.filter(id=caller.workspace_id)
     return Workspace.objects.filter(members__user_id=caller.user_id)
+
+
+def roles_of(*, caller: Caller, ids: Collection[UUID]) -> dict[UUID, Role]:
+    """What the caller is in each of these workspaces, where the caller is a member."""
+    rows = Member.objects.filter(user_id=caller.user_id, workspace_id__in=ids).values_list("workspace_id", "role")
+    return {workspace_id: Role(role) for workspace_id, role in rows}
 
 
 def get(*, caller: Caller, workspace_id: UUID) -> Workspace:

@@ -12,8 +12,8 @@ from drf_spectacular.utils import OpenApiParameter
 from msgspec import UNSET, Struct, UnsetType
 from rest_framework.request import Request
 
-from messaging.api.campaignos import queries
 from messaging.api.campaignos.queries import PageQuery
+from messaging.api.common import queries
 from messaging.api.common.operations import F, describe
 from messaging.api.common.refusals import (
     Broken,
@@ -214,7 +214,7 @@ class View(ApiView):
         Raises:
             Invalid: one is unknown, stands twice or cannot be used.
         """
-        return queries.read(self.request._request.GET, into)
+        return queries.read(queries.filled(self.request._request.GET), into)
 
 
 class Nothing(View):

@@ -51,7 +51,7 @@ class Kind(StrEnum):
         """
         key = self.read(text)
         if key is None:
-            raise NotFound(f"There is no such {_NAMES[self]}.", code=f"{_NAMES[self].replace(' ', '_')}_not_found")
+            raise NotFound(f"There is no such {_NAMES[self]}.", code=f"{self.name.lower()}_not_found")
         return key
 
 

@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, re_path, register_converter
 
 from messaging.api.campaignos.envelope import Nothing
 from messaging.api.campaignos.ids import Kind, converter
+from messaging.api.campaignos.views import analytics, keys, misc, session, workspaces
 
 for _kind in Kind:
     register_converter(converter(_kind), _kind.value)
@@ -28,5 +29,16 @@ def within(route: str, view: Callable[..., HttpResponse], name: str) -> list[URL
 
 
 urlpatterns = [
+    *both("auth/login", session.Login.as_view(), "login"),
+    *both("auth/logout", session.Logout.as_view(), "logout"),
+    *both("auth/session", session.Current.as_view(), "session"),
+    *both("health", misc.Health.as_view(), "health"),
+    *both("openapi", misc.OpenApi.as_view(), "openapi"),
+    *both("workspaces", workspaces.WorkspaceList.as_view(), "workspaces"),
+    *both(WORKSPACE, workspaces.WorkspaceDetail.as_view(), "workspace"),
+    *within("keys", keys.KeyList.as_view(), "keys"),
+    *within("analytics", analytics.Overview.as_view(), "overview"),
+    *within("analytics/campaigns/<cmp:campaign_id>", analytics.CampaignReport.as_view(), "campaign-report"),
+    *within("analytics/timeseries", analytics.Series.as_view(), "timeseries"),
     re_path(r"^(?:workspaces|auth|health|openapi|unsubscribe|preferences)(?:/[\s\S]*)?\Z", Nothing.as_view()),
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from channels_app.types import Channel
-from messaging.models import Role
+from messaging.models import Mode, Role
 from messaging.state import Standing
 
 ChannelWord = Literal["EMAIL", "PUSH", "TELEGRAM", "ONSITE", "WEBHOOK"]
 StatusWord = Literal["QUEUED", "SENDING", "SENT", "DELIVERED", "OPENED", "CLICKED", "BOUNCED", "FAILED", "UNSUBSCRIBED"]
+ModeWord = Literal["live", "test"]
 RoleWord = Literal["OWNER", "ADMIN", "OPERATOR", "MEMBER", "VIEWER"]
 
 CHANNEL_OUT: dict[Channel, ChannelWord | None] = {
@@ -54,3 +55,4 @@ STATUS_IN: dict[StatusWord, frozenset[Standing]] = {
     word: frozenset(standing for standing, shown in STATUS_OUT.items() if shown == word) for word in STATUS_OUT.values()
 }
 ROLE_IN: dict[RoleWord, Role] = {word: role for role, word in ROLE_OUT.items()}
+MODE_OUT: dict[Mode, ModeWord] = {Mode.LIVE: "live", Mode.TEST: "test"}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib.auth import authenticate
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from messaging.api.common.refusals import RateLimited
 from messaging.api.common.rendering import answer
+from messaging.api.common.signing import sign_in
 from messaging.api.v1.operations import View, operation
 from messaging.api.v1.serializers.tenancy import Access, Credentials, Refresh, Tokens
 from messaging.errors import Unauthenticated
 from messaging.models import User
-from messaging.tenancy import attempts
 
 
 class TokenIssue(View):
@@ -27,13 +25,7 @@ class TokenIssue(View):
     def post(self, request: Request) -> HttpResponse:
         """Give tokens for a username and a password."""
         given = self.parsed(Credentials)
-        address = str(request.META.get("REMOTE_ADDR", ""))
-        if not attempts.begin(username=given.username, address=address):
-            raise RateLimited("Too many tries to sign in.", retry_after=attempts.PAUSE_SECONDS)
-        user = authenticate(request, username=given.username, password=given.password)
-        if not isinstance(user, User):
-            raise Unauthenticated("The username or the password is wrong.", code="invalid_credentials")
-        attempts.succeed(username=given.username, address=address)
+        user = sign_in(request, username=given.username, password=given.password)
         refresh = RefreshToken.for_user(user)
         return answer(Tokens(access=str(refresh.access_token), refresh=str(refresh)))
 
