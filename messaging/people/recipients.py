@@ -21,8 +21,11 @@ from messaging.models import ContactAlias, Member, User
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
 
+WEBHOOK_URL: Final = "webhookUrl"
+"""The attribute of a contact that says where its webhook messages go."""
+
 _PLAIN = "c.id, c.external_id, c.avatar_id, c.name, c.email, c.phone, c.telegram_chat_id, c.locale"
-_WHOLE = f"{_PLAIN}, c.time_zone, c.attributes, c.tags"
+_WHOLE = f"{_PLAIN}, c.time_zone, c.attributes, c.tags, c.first_name, c.last_name"
 _BY_ID = "SELECT c.id, {columns} FROM messaging_contact c WHERE c.workspace_id = %s AND c.id = ANY(%s)"
 _BY_ALIAS = """
 SELECT a.id, {columns} FROM messaging_contactalias a JOIN messaging_contact c ON c.id = a.contact_id
@@ -71,6 +74,8 @@ class Person(NamedTuple):
     time_zone: str = ""
     attributes: Any = None
     tags: Any = None
+    first_name: str = ""
+    last_name: str = ""
 
     def address(self, channel: Channel) -> str:
         """Where the channel reaches the contact; empty where it does not. A push also needs a subscription."""
@@ -86,7 +91,12 @@ class Person(NamedTuple):
             case Channel.DIRECT:
                 return str(self.avatar_id) if self.avatar_id else ""
             case Channel.WEBHOOK:
-                return ""
+                url = self.told().get(WEBHOOK_URL)
+                return url if isinstance(url, str) else ""
+
+    def told(self) -> dict[str, Any]:
+        """The attributes, of a person that was found whole; Django's cursors hand JSON out as text."""
+        return msgspec.json.decode(self.attributes) if isinstance(self.attributes, str) else self.attributes or {}
 
     def snapshot(self) -> dict[str, Any]:
         """What templates may read as `contact`; only of a person that was found whole."""
@@ -100,7 +110,7 @@ class Person(NamedTuple):
             "telegram_chat_id": self.telegram_chat_id or None,
             "locale": self.locale or None,
             "time_zone": self.time_zone or None,
-            "attributes": msgspec.json.decode(self.attributes) if isinstance(self.attributes, str) else self.attributes,
+            "attributes": self.told(),
             "tags": list(self.tags or ()),
         }
 
@@ -136,6 +146,7 @@ def resolve(
     if channel in BY_ID:
         names.update(each.to for each in recipients if each.to)
     avatars = {each.avatar_id for each in recipients if each.avatar_id is not None}
+    whole = whole or channel is Channel.WEBHOOK
     known = find(workspace_id=workspace_id, names=names, whole=whole)
     faces = _by_avatar(workspace_id, avatars, whole=whole)
     subscribed: set[UUID] = set()

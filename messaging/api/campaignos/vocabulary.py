@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from channels_app.types import Channel
-from messaging.models import Mode, Role
+from messaging.models import CampaignStatus, Mode, Role
 from messaging.state import Standing
 
 ChannelWord = Literal["EMAIL", "PUSH", "TELEGRAM", "ONSITE", "WEBHOOK"]
 StatusWord = Literal["QUEUED", "SENDING", "SENT", "DELIVERED", "OPENED", "CLICKED", "BOUNCED", "FAILED", "UNSUBSCRIBED"]
+CampaignWord = Literal["DRAFT", "SCHEDULED", "ACTIVE", "PAUSED", "COMPLETED", "ARCHIVED"]
 ModeWord = Literal["live", "test"]
 RoleWord = Literal["OWNER", "ADMIN", "OPERATOR", "MEMBER", "VIEWER"]
 
@@ -38,6 +39,16 @@ STATUS_OUT: dict[Standing, StatusWord] = {
     Standing.FAILED: "FAILED",
     Standing.UNSUBSCRIBED: "UNSUBSCRIBED",
     Standing.CANCELLED: "FAILED",
+}
+
+CAMPAIGN_OUT: dict[CampaignStatus, CampaignWord] = {
+    CampaignStatus.DRAFT: "DRAFT",
+    CampaignStatus.SCHEDULED: "SCHEDULED",
+    CampaignStatus.RUNNING: "ACTIVE",
+    CampaignStatus.PAUSED: "PAUSED",
+    CampaignStatus.COMPLETED: "COMPLETED",
+    CampaignStatus.PARTLY_FAILED: "COMPLETED",
+    CampaignStatus.CANCELLED: "ARCHIVED",
 }
 
 ROLE_OUT: dict[Role, RoleWord] = {
