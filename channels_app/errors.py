@@ -3,6 +3,7 @@
 ChannelError
 ├── InvalidAddress      the recipient cannot be reached by this channel
 ├── InvalidMessage      the message holds something that this channel does not carry
+├── UrlRefused          a URL leads where no request may go
 ├── ProviderMissing     the channel has no provider, or its settings are wrong
 └── CallbackRejected    a request that claims to come from the provider does not
 """
@@ -33,6 +34,12 @@ class InvalidMessage(ChannelError):
     def __init__(self, detail: str, *, field: str = "") -> None:
         super().__init__(detail)
         self.field = field
+
+
+class UrlRefused(ChannelError):
+    """A URL leads where no request may go."""
+
+    code = "url_refused"
 
 
 class ProviderMissing(ChannelError):

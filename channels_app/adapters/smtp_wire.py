@@ -9,19 +9,16 @@ import re
 import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from channels_app.sockets import Unreachable, dial
+from channels_app.words import cleaned
 
 REPLY_LIMIT: Final = 64 * 1024
 """Bytes in one reply; what goes on longer is nonsense."""
-DETAIL_LIMIT: Final = 500
-"""Characters of a server's words that are kept."""
-
-_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufffd]+")
-_ESCAPE_CODES: Final = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[@-Z\\\\-_])")
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)\Z", re.DOTALL)
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 
@@ -64,7 +61,10 @@ class Wire:
         self.deadline = deadline
         self._host = host
         self._buffer = bytearray()
-        self._socket = _dial(host, port, deadline)
+        try:
+            self._socket = dial(host, port, deadline, socket.socket)
+        except Unreachable as unreachable:
+            raise Lost(unreachable.code, unreachable.detail) from unreachable
         self._closed = False
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -195,68 +195,3 @@ class Wire:
         if left <= 0:
             raise TimeoutError
         return left
-
-
-def cleaned(words: bytes) -> str:
-    """Make a server's words fit to show: no escape or control codes, and not too long."""
-    text = _ESCAPE_CODES.sub("", words[: DETAIL_LIMIT * 8].decode("utf-8", "replace"))
-    return " ".join(_CONTROLS.sub(" ", text).split())[:DETAIL_LIMIT]
-
-
-def _dial(host: str, port: int, deadline: float) -> socket.socket:
-    failure = Lost("connection_failed", "the name has no address")
-    addresses = _looked_up(host, port, deadline)
-    for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        # Each address has its share of what is left, so that one that never answers leaves time for the next.
-        seconds = (deadline - time.monotonic()) / (len(addresses) - number)
-        if seconds <= 0:
-            raise Lost("connect_timeout")
-        try:
-            return _connected(socket.socket(family, kind, protocol), address, seconds, deadline)
-        except TimeoutError:
-            failure = Lost("connect_timeout")
-        except OSError as error:
-            failure = Lost("connection_failed", error.strerror or str(error))
-    raise failure
-
-
-def _connected(dialled: socket.socket, address: Any, seconds: float, deadline: float) -> socket.socket:
-    try:
-        dialled.settimeout(seconds)
-        dialled.connect(address)
-        _tune(dialled, deadline - time.monotonic())
-    except BaseException:
-        dialled.close()
-        raise
-    return dialled
-
-
-def _tune(dialled: socket.socket, seconds: float) -> None:
-    """Send small lines at once, and notice a peer that vanished without a word."""
-    dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    dialled.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1_000, int(seconds * 1_000)))
-
-
-def _looked_up(host: str, port: int, deadline: float) -> list[tuple[int, int, int, str, Any]]:
-    """Resolve a name within the deadline: no socket time-out covers the look-up, so it runs aside."""
-    found: list[tuple[int, int, int, str, Any]] = []
-    failures: list[str] = []
-
-    def look_up() -> None:
-        try:
-            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            failures.append(error.strerror or "the name cannot be resolved")
-        except UnicodeError:
-            failures.append("the name is malformed")
-
-    lookup = threading.Thread(target=look_up, name="smtp-lookup", daemon=True)
-    lookup.start()
-    lookup.join(max(0.0, deadline - time.monotonic()))
-    if lookup.is_alive():
-        raise Lost("lookup_timeout")
-    if failures:
-        raise Lost("lookup_failed", failures[0])
-    return found
