@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -56,6 +57,13 @@ class ChannelAdapter(ABC):
     @abstractmethod
     def open(self) -> Session:
         """Give a new session; connections are made when the first message needs them."""
+
+    def ask(self, message: OutboundMessage, since: datetime) -> Outcome | None:
+        """Ask the provider what became of a message that was handed over at `since` and whose outcome is unknown.
+
+        Accepted where it has the message, Transient where it surely has not; None where it cannot tell.
+        """
+        return None
 
     def verify_callback(self, callback: Callback) -> None:
         """Refuse a callback that the provider did not sign.

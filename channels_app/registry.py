@@ -16,6 +16,7 @@ SANDBOX: Final = "sandbox"
 ADAPTERS: Final[Mapping[str, str]] = {
     SANDBOX: "channels_app.adapters.sandbox:SandboxAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",
+    "twilio": "channels_app.adapters.twilio:TwilioAdapter",
 }
 """Adapter's name → where its class is. A class is imported when a channel first needs it: some bring much along."""
 

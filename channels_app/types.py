@@ -31,6 +31,8 @@ class OnUnknown(StrEnum):
     """Send it again: a second copy is harmless, or carries the same marker."""
     HOLD = "hold"
     """Wait for a receipt until a deadline, then fail."""
+    ASK = "ask"
+    """Ask the provider what became of it, and go by what it says; hold while it cannot tell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
