@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,6 +109,16 @@ class SharedContent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """Where a browser or an app takes push messages: the push service's URL, and the keys to encrypt with."""
+
+    id: UUID
+    endpoint: str
+    p256dh: str
+    auth: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OutboundMessage:
     """One rendered message on its way to one recipient."""
 
@@ -127,6 +138,12 @@ class OutboundMessage:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     """E-mail headers of this recipient alone, such as List-Unsubscribe; they win over the shared ones."""
+    devices: tuple[Device, ...] = ()
+    """Where a push message goes."""
+    priority: str = "normal"
+    """Its lane: urgent, normal or bulk."""
+    expires_at: datetime | None = None
+    """When it is of no use any more."""
     attempt: int = 1
     """Tries at the provider, this one included; starts at 1."""
     throttles: int = 0
@@ -175,6 +192,8 @@ class Accepted:
     detail: Mapping[str, Any] = field(default_factory=dict)
     receipts: tuple[Receipt, ...] = ()
     """Reports that a simulated provider will send."""
+    gone: tuple[UUID, ...] = ()
+    """Devices that take no messages any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +222,8 @@ class Permanent:
 
     code: str
     detail: str = ""
+    gone: tuple[UUID, ...] = ()
+    """Devices that take no messages any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
