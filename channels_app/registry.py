@@ -16,6 +16,8 @@ SANDBOX: Final = "sandbox"
 ADAPTERS: Final[Mapping[str, str]] = {
     SANDBOX: "channels_app.adapters.sandbox:SandboxAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",
+    "telegram": "channels_app.adapters.telegram:TelegramAdapter",
+    "webhook": "channels_app.adapters.webhook:WebhookAdapter",
 }
 """Adapter's name → where its class is. A class is imported when a channel first needs it: some bring much along."""
 

@@ -13,7 +13,17 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import Accepted, Ambiguous, Channel, Limits, OutboundMessage, Outcome, Receipt, Throttled
+from channels_app.types import (
+    Accepted,
+    Ambiguous,
+    Channel,
+    Limits,
+    OutboundMessage,
+    Outcome,
+    Permanent,
+    Receipt,
+    Throttled,
+)
 from messaging.content import contents
 from messaging.content.rendering import RenderFailed, TemplateRefused
 from messaging.content.sealing import own_of
@@ -29,6 +39,8 @@ from messaging.state import Status
 
 log = structlog.get_logger(__name__)
 
+_REPORTING = (Accepted, Permanent, Ambiguous)
+"""Outcomes that may bring reports along."""
 _UNCONFIGURED = Limits(batch=500, group=500)
 
 _places: dict[str, threading.BoundedSemaphore] = {}
@@ -191,7 +203,7 @@ class _Run:
             policy=self.policy,
             unknown=retry.wish(message.on_unknown, self.adapter.on_unknown),
         )
-        reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, Accepted | Ambiguous) else ()
+        reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, _REPORTING) else ()
         self.hand_over.put(_move(message_id, outcome, decision, provider=self.adapter.provider), reports)
 
 
