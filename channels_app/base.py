@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from channels_app.errors import CallbackRejected
-from channels_app.types import Callback, Channel, Health, Limits, OnUnknown, OutboundMessage, Outcome, Receipt
+from channels_app.types import Callback, Channel, Health, Limits, OnUnknown, OutboundMessage, Outcome, Receipt, Signal
 
 
 class Session(ABC):
@@ -73,8 +73,12 @@ class ChannelAdapter(ABC):
         """
         raise CallbackRejected(f"{self.provider} sends no callbacks")
 
-    def parse_callback(self, callback: Callback) -> list[Receipt]:
-        """Read the receipts of a verified callback."""
+    def parse_callback(self, callback: Callback) -> list[Receipt | Signal]:
+        """Read a verified callback: reports on messages, and what recipients say of themselves.
+
+        Raises:
+            CallbackRejected: it is not what the provider sends.
+        """
         return []
 
     def probe(self) -> Health:

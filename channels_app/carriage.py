@@ -11,7 +11,7 @@ CARRIES: dict[Channel, frozenset[str]] = {
     Channel.SMS: frozenset({"from"}),
     Channel.WHATSAPP: frozenset({"from", "media"}),
     Channel.PUSH: frozenset({"subject"}),
-    Channel.TELEGRAM: frozenset({"subject", "media"}),
+    Channel.TELEGRAM: frozenset({"subject", "media", "attachments"}),
     Channel.ONSITE: frozenset({"subject"}),
     Channel.WEBHOOK: frozenset({"subject"}),
     Channel.DIRECT: frozenset({"subject"}),

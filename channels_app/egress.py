@@ -19,6 +19,7 @@ SCHEMES: Final = ("http", "https")
 PORTS: Final = frozenset({80, 443, 8080, 8443})
 """Where web servers listen; what else listens on a machine must not be talked to by way of us."""
 URL_LIMIT: Final = 2_048
+_NOT_PUBLIC: Final = "the URL leads to an address that is not public"
 _WRONG_PORT: Final = f"the URL leads to a port other than {', '.join(map(str, sorted(PORTS)))}"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -66,7 +67,7 @@ _UNFIT: Final = re.compile(
 )
 # What a resolver may take for a number: 0x7f000001, 017700000001, 127.1 and their kin.
 _NUMERIC: Final = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?\Z")
-_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\Z")
+_NAME: Final = re.compile(r"(?=.{1,254}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +114,10 @@ class Egress:
         port = port or (443 if parts.scheme.lower() == "https" else 80)
         if ":" in host or _NUMERIC.match(host):
             self.permit(host, _literal(host), port)
-        elif port not in PORTS and not self.networks and _plain(host) not in self.hosts:
-            raise UrlRefused(_WRONG_PORT)
+        elif host.isascii() and not _NAME.match(host):
+            raise UrlRefused("the URL's host is no name")
+        elif not self.networks and _plain(host) not in self.hosts:
+            _judge_name(_plain(host), port)
 
     def permit(self, host: str, address: str, port: int) -> None:
         """Refuse an address that `host` stands for, unless it is public and the port is one of the Web.
@@ -125,7 +128,7 @@ class Egress:
         if self.lets_through(host, address):
             return
         if not is_public(ipaddress.ip_address(address)):
-            raise UrlRefused("the URL leads to an address that is not public")
+            raise UrlRefused(_NOT_PUBLIC)
         if port not in PORTS:
             raise UrlRefused(_WRONG_PORT)
 
@@ -142,6 +145,14 @@ def is_public(address: Address) -> bool:
     if address.scope_id is not None or address not in _OPEN_V6:
         return False
     return not any(address in network for network in _CLOSED_V6)
+
+
+def _judge_name(host: str, port: int) -> None:
+    """Spare the look-up of a name that leads nowhere."""
+    if host == "localhost" or host.endswith(".localhost"):
+        raise UrlRefused(_NOT_PUBLIC)
+    if port not in PORTS:
+        raise UrlRefused(_WRONG_PORT)
 
 
 def _plain(host: str) -> str:

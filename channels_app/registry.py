@@ -18,7 +18,9 @@ ADAPTERS: Final[Mapping[str, str]] = {
     "inapp": "channels_app.adapters.inapp:InAppAdapter",
     "push": "channels_app.adapters.push:PushAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",
+    "telegram": "channels_app.adapters.telegram:TelegramAdapter",
     "twilio": "channels_app.adapters.twilio:TwilioAdapter",
+    "webhook": "channels_app.adapters.webhook:WebhookAdapter",
 }
 """Adapter's name → where its class is. A class is imported when a channel first needs it: some bring much along."""
 

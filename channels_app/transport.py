@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import certifi
@@ -164,8 +165,9 @@ def _permit(egress: Egress, host: str, address: str, port: int) -> None:
         raise UrlRefused("the URL leads to an address that is not public") from None
 
 
+@lru_cache
 def trust(ca_file: str) -> ssl.SSLContext:
-    """Trust the authorities of the system, those that browsers trust, and the ones in a file."""
+    """Trust the authorities of the system, those that browsers trust, and the ones in a file; read once."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     if ca_file:

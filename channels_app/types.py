@@ -137,7 +137,11 @@ class OutboundMessage:
     """The message's own data, for channels that carry values beside the text."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    """E-mail headers of this recipient alone, such as List-Unsubscribe; they win over the shared ones."""
+    """Headers of this recipient alone, such as an e-mail's List-Unsubscribe; they win over the shared ones."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secrets that belong to this recipient, such as the keys that sign a webhook; never logged, never kept."""
+    document: str | None = field(default=None, repr=False)
+    """What a webhook carries, to the letter; by default the message itself."""
     devices: tuple[Device, ...] = ()
     """Where a push message goes."""
     priority: str = "normal"
@@ -181,6 +185,29 @@ class Receipt:
     """Seconds from now at which the report is due; only a simulated provider sets it."""
 
 
+class SignalKind(StrEnum):
+    """What a recipient tells a provider about itself, rather than a provider about a message."""
+
+    LINKED = "linked"
+    """It gives the token that it was shown: this address is theirs."""
+    OPTED_IN = "opted_in"
+    OPTED_OUT = "opted_out"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signal:
+    """A recipient's word that concerns no message in particular. `key` tells signals apart, as a receipt's does."""
+
+    kind: SignalKind
+    key: str
+    address: str
+    """Where the channel reaches the recipient, in the channel's one spelling."""
+    token: str = field(default="", repr=False)
+    """What LINKED gives."""
+    name: str = ""
+    """What the recipient calls itself there."""
+
+
 # Outcomes name the consequence of one attempt. `code` is lower case, `detail` is for a person.
 
 
@@ -191,7 +218,7 @@ class Accepted:
     provider_message_id: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
     receipts: tuple[Receipt, ...] = ()
-    """Reports that a simulated provider will send."""
+    """Reports that are known already: what a simulated provider will send, or the answer itself told."""
     gone: tuple[UUID, ...] = ()
     """Devices that take no messages any more."""
 
@@ -222,6 +249,8 @@ class Permanent:
 
     code: str
     detail: str = ""
+    receipts: tuple[Receipt, ...] = ()
+    """What the refusal tells of the recipient: one who opted out gets nothing more."""
     gone: tuple[UUID, ...] = ()
     """Devices that take no messages any more."""
 
@@ -255,6 +284,10 @@ class Callback:
     """The public URL that the provider called."""
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str:
+        """Give a header's value, however its name is spelled; empty where there is none."""
+        return next((value for known, value in self.headers.items() if known.lower() == name.lower()), "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

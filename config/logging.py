@@ -13,8 +13,9 @@ _QUIET = {
     "celery.app.trace": "WARNING",
     "celery.beat": "WARNING",
     "celery.worker.strategy": "WARNING",
+    "urllib3": "ERROR",
 }
-"""Loggers that would write a line for each request or task."""
+"""Loggers that would write a line for each request or task, or a URL, which may hold a secret."""
 
 
 def _shared() -> list[Any]:

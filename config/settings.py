@@ -13,6 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from channels_app.egress import Egress
+from channels_app.errors import ProviderMissing
 from config.environment import Environment
 from config.logging import configure, logging_config
 from config.patience import PatientConnection
@@ -240,6 +242,13 @@ IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
 
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Dispatch <dispatch@localhost.localdomain>")
 SANDBOX = not PRODUCTION
+EGRESS_ALLOW = env.words("EGRESS_ALLOW", [])
+try:
+    Egress.from_words(EGRESS_ALLOW)
+except ProviderMissing as error:
+    raise ImproperlyConfigured(str(error)) from None
+WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS", [])
+TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", "")
 
 
 def _channels() -> dict[str, list[dict[str, Any]]]:
@@ -254,6 +263,25 @@ def _channels() -> dict[str, list[dict[str, Any]]]:
             for url in env.words("EMAIL_URL", [])
         ]
     }
+    if TELEGRAM_BOT_TOKEN:
+        channels["telegram"] = [
+            {
+                "adapter": "telegram",
+                "token": TELEGRAM_BOT_TOKEN,
+                "base": env.text("TELEGRAM_API_BASE", "https://api.telegram.org"),
+                "secret": env.text("TELEGRAM_WEBHOOK_SECRET", ""),
+                "timeout": PROVIDER_DEADLINE_SECONDS,
+            }
+        ]
+    if WEBHOOK_SECRETS:
+        channels["webhook"] = [
+            {
+                "adapter": "webhook",
+                "secrets": WEBHOOK_SECRETS,
+                "allow": EGRESS_ALLOW,
+                "timeout": PROVIDER_DEADLINE_SECONDS,
+            }
+        ]
     for name in ("email", "sms", "whatsapp", "push", "telegram", "onsite", "webhook", "direct"):
         if not channels.get(name) and SANDBOX:
             channels[name] = [{"adapter": "sandbox"}]

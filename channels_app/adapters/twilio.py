@@ -41,6 +41,7 @@ from channels_app.types import (
     Permanent,
     Receipt,
     ReceiptKind,
+    Signal,
     Throttled,
     Transient,
 )
@@ -149,7 +150,7 @@ class TwilioAdapter(ChannelAdapter):
         if not signature.isascii() or not self._validator.validate(callback.url, _form(callback.body), signature):
             raise CallbackRejected("the signature is not Twilio's")
 
-    def parse_callback(self, callback: Callback) -> list[Receipt]:
+    def parse_callback(self, callback: Callback) -> list[Receipt | Signal]:
         """Read a status callback; one about anything else holds no receipt."""
         form = {name: values[0] for name, values in _form(callback.body).items()}
         status, sid = form.get("MessageStatus", ""), form.get("MessageSid") or form.get("SmsSid", "")
@@ -191,7 +192,9 @@ class TwilioAdapter(ChannelAdapter):
             asked["status_callback"] = f"{self._callback_url}?{urlencode({'message_id': message.id})}"
         try:
             row = self._client.messages.create(**asked)
-        except (_Refused, http.Unanswered) as error:
+        except _Refused as error:
+            return error.outcome(message)
+        except http.Unanswered as error:
             return error.outcome()
         except (TwilioException, *_NONSENSE) as error:
             return Ambiguous(detail=f"the answer makes no sense: {type(error).__name__}")
@@ -282,14 +285,16 @@ class _Refused(Exception):
         message = told.get("message")
         self.detail = cleaned(message.encode("utf-8", "replace")) if isinstance(message, str) else ""
 
-    def outcome(self) -> Outcome:
-        """Tell what that means for a message."""
+    def outcome(self, message: OutboundMessage) -> Outcome:
+        """Tell what that means for the message."""
         code = f"twilio_{self.code}" if self.code else f"http_{self.status}"
         match meaning(self.code, self.status):
             case Meaning.PERMANENT:
                 return Permanent(code=code, detail=self.detail)
             case Meaning.OPTED_OUT:
-                return Permanent(code="recipient_opted_out", detail=self.detail)
+                key = f"{message.id}:{message.attempt}:{code}"
+                left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code=code)
+                return Permanent(code="recipient_opted_out", detail=self.detail, receipts=(left,))
             case Meaning.CONFIGURATION:
                 return NotConfigured(code="provider_refused_credentials", detail=f"{code} {self.detail}".strip())
             case Meaning.THROTTLED:

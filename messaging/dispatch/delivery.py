@@ -21,6 +21,7 @@ from channels_app.types import (
     Limits,
     OutboundMessage,
     Outcome,
+    Permanent,
     Receipt,
     Throttled,
     Transient,
@@ -40,6 +41,8 @@ from messaging.state import Status
 
 log = structlog.get_logger(__name__)
 
+_REPORTING = (Accepted, Permanent, Ambiguous)
+"""Outcomes that may bring reports along."""
 _UNCONFIGURED = Limits(batch=500, group=500)
 
 _places: dict[str, threading.BoundedSemaphore] = {}
@@ -203,7 +206,7 @@ class _Run:
             policy=self.policy,
             unknown=retry.wish(message.on_unknown, self.adapter.on_unknown),
         )
-        reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, Accepted | Ambiguous) else ()
+        reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, _REPORTING) else ()
         move = _move(message_id, outcome, decision, provider=self.adapter.provider)
         if message.awaited and isinstance(outcome, Transient):
             move = replace(move, ends_awaited=True)
