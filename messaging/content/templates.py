@@ -147,6 +147,14 @@ def listed(
     *, workspace_id: UUID, where: TemplateFilter, ascending: bool = False, beyond: UUID | None = None, limit: int
 ) -> list[Edition]:
     """A stretch of a workspace's templates, the newest first, as their newest versions say them."""
+    rows = matching(workspace_id=workspace_id, where=where)
+    if beyond is not None:
+        rows = rows.filter(**{"id__gt" if ascending else "id__lt": beyond})
+    return newest(list(rows.order_by("id" if ascending else "-id")[:limit]))
+
+
+def matching(*, workspace_id: UUID, where: TemplateFilter) -> QuerySet[Template]:
+    """The templates that a filter lets through, without what they say."""
     rows = templates_of(workspace_id=workspace_id)
     if where.key is not None:
         rows = rows.filter(key=where.key)
@@ -158,9 +166,7 @@ def listed(
         rows = rows.filter(action_type=where.action_type)
     if where.q is not None:
         rows = rows.filter(Q(key__istartswith=where.q) | Q(name__istartswith=where.q))
-    if beyond is not None:
-        rows = rows.filter(**{"id__gt" if ascending else "id__lt": beyond})
-    return newest(list(rows.order_by("id" if ascending else "-id")[:limit]))
+    return rows
 
 
 def versions_of(*, workspace_id: UUID, template_id: UUID) -> QuerySet[TemplateVersion]:
