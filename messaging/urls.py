@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
+from messaging.api.fluxkit.envelope import refused as fluxkit_refused
 from messaging.api.v1.envelope import problem
 
 V1 = Surface(
@@ -33,7 +34,15 @@ CAMPAIGNOS = Surface(
     ),
     refuse=refused,
 )
-SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS)
+FLUXKIT = Surface(
+    name="fluxkit",
+    title="FluxKit messaging wire",
+    about="Send e-mails, text messages and WhatsApp messages, and hear in the same call what became of them.",
+    patterns=(path("", include("messaging.api.fluxkit.urls")),),
+    prefixes=("/messaging",),
+    refuse=fluxkit_refused,
+)
+SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS, FLUXKIT)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),
