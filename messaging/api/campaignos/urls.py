@@ -9,7 +9,7 @@ from django.urls import URLPattern, path, re_path, register_converter
 
 from messaging.api.campaignos.envelope import Nothing
 from messaging.api.campaignos.ids import Kind, converter
-from messaging.api.campaignos.views import analytics, keys, misc, session, workspaces
+from messaging.api.campaignos.views import analytics, keys, messages, misc, session, workspaces
 
 for _kind in Kind:
     register_converter(converter(_kind), _kind.value)
@@ -37,6 +37,8 @@ urlpatterns = [
     *both("workspaces", workspaces.WorkspaceList.as_view(), "workspaces"),
     *both(WORKSPACE, workspaces.WorkspaceDetail.as_view(), "workspace"),
     *within("keys", keys.KeyList.as_view(), "keys"),
+    *within("messages", messages.MessageList.as_view(), "messages"),
+    *within("messages/<msg:message_id>", messages.MessageDetail.as_view(), "message"),
     *within("analytics", analytics.Overview.as_view(), "overview"),
     *within("analytics/campaigns/<cmp:campaign_id>", analytics.CampaignReport.as_view(), "campaign-report"),
     *within("analytics/timeseries", analytics.Series.as_view(), "timeseries"),

@@ -17,6 +17,15 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same body gives the same answer, and sends once.",
 )
+PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="`respond-async` (RFC 7240): the answer does not wait for the outcome.",
+)
+PREFER = OpenApiParameter(
+    "Prefer", str, OpenApiParameter.HEADER, description="`respond-async` is answered at once, without the outcome."
+)
 WORKSPACE = OpenApiParameter(
     "X-Workspace", str, OpenApiParameter.HEADER, description="Id or slug; the first joined where it is left out."
 )
