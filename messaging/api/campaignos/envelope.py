@@ -63,7 +63,14 @@ CODES: dict[type[DispatchError], tuple[str, HTTPStatus]] = {
 }
 """What each error is on the wire; one that is not named is what its nearest ancestor is."""
 
-FIELDS: dict[str, str] = {"template": "templateId", "contact": "contactId", "data": "metadata"}
+FIELDS: dict[str, str] = {
+    "template": "templateId",
+    "contact": "contactId",
+    "data": "metadata",
+    "kind": "type",
+    "scheduled_at": "startAt",
+    "ends_at": "endAt",
+}
 """Where the domain names a field otherwise than by the same word in camel case."""
 
 _REFUSALS = {
