@@ -210,13 +210,23 @@ def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: st
     Raises:
         Invalid: the workspace has none for this purpose and channel.
     """
+    found = offer_for(workspace_id=workspace_id, action_type=action_type, channel=channel)
+    return found.choose(language)
+
+
+def offer_for(*, workspace_id: UUID, action_type: str, channel: Channel) -> Offer:
+    """The templates for a purpose, of several in one language the one that was made last.
+
+    Raises:
+        Invalid: the workspace has none for this purpose and channel.
+    """
     rows = templates_of(workspace_id=workspace_id).filter(action_type=action_type, channel=channel.value)
     each = rows.select_related("workspace").order_by("language", "-id").distinct("language")
     found = sorted(each, key=lambda row: row.id, reverse=True)
     if not found:
         detail = f"there is no template of the type {action_type[:100]} for the channel {channel}"
         raise Invalid.at("/action_type", "template_not_found", detail)
-    return Offer(templates={row.language: row for row in found}, default=found[0].workspace.language).choose(language)
+    return Offer(templates={row.language: row for row in found}, default=found[0].workspace.language)
 
 
 def origins(messages: Iterable[Message]) -> dict[UUID, Origin]:

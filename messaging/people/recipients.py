@@ -15,8 +15,9 @@ import msgspec
 from django.db import connection
 from django.db.models import Q
 
+from channels_app.addresses import normalise
 from channels_app.types import Channel
-from messaging.models import ContactAlias, Member, User
+from messaging.models import Contact, ContactAlias, Member, User
 
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
@@ -254,6 +255,19 @@ def ids_of(*, workspace_id: UUID, name: str) -> list[UUID]:
         key = as_key(name)
         return [] if key is None else [key]
     return [person.id, *ContactAlias.objects.filter(contact_id=person.id).order_by("id").values_list("id", flat=True)]
+
+
+def only_bearer(*, workspace_id: UUID, channel: Channel, address: str) -> str:
+    """The id of the one contact that has this address for the channel; empty where there is none, or more than one.
+
+    Raises:
+        InvalidAddress: the channel cannot reach such an address.
+    """
+    column = "email" if channel is Channel.EMAIL else "phone"
+    spelled = normalise(channel, address)
+    rows = Contact.objects.filter(**{"workspace_id": workspace_id, column: spelled})
+    found = list(rows.order_by("id").values_list("id", flat=True)[:2])
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def as_key(name: str) -> UUID | None:

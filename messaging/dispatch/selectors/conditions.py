@@ -33,6 +33,8 @@ _SKEW = timedelta(seconds=2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 _FOLDED = 'lower(recipient COLLATE "C")'
+_LANGUAGE = "lower(split_part(translate(language, '_.@', '---'), '-', 1))"
+"""The first part of a tag, in any of the spellings that are taken."""
 _UNSAID = f"(channel = '{Channel.DIRECT}' AND status IN ('{Status.SCHEDULED}', '{Status.CANCELLED}'))"
 
 
@@ -154,10 +156,16 @@ def _at(status: Status, tried: bool | None) -> Condition:
 def _common(where: MessageFilter) -> Iterator[Condition]:
     """Conditions on every row, beside its workspace."""
     yield Condition("deleted_at IS NULL")
-    for column in ("language", "action_type", "error_code", "test"):
+    for column in ("action_type", "error_code", "test"):
         value = getattr(where, column)
         if value is not None:
             yield Condition(f"{column} = %s", (value,))
+    if where.language is not None:
+        yield Condition(f"{_LANGUAGE} = %s", (where.language,))
+    if where.other_languages:
+        yield Condition(f"{_LANGUAGE} <> ALL(%s)", (sorted(where.other_languages),))
+    if where.other_action_types:
+        yield Condition("action_type <> ALL(%s)", (sorted(where.other_action_types),))
     if where.created_after is not None:
         low = lowest_key(_within(where.created_after) - _SKEW)
         yield Condition("id >= %s AND created_at >= %s", (low, where.created_after))

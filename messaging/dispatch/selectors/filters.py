@@ -61,7 +61,12 @@ class MessageFilter:
     batch_id: UUID | None = None
     ids: frozenset[UUID] | None = None
     language: str | None = None
+    """A language with its regional forms: `pt` is `pt-BR`, too."""
+    other_languages: frozenset[str] = frozenset()
+    """Languages that are not wanted, in none of their forms."""
     action_type: str | None = None
+    other_action_types: frozenset[str] = frozenset()
+    """Kinds of action that are not wanted."""
     error_code: str | None = None
     test: bool | None = None
     created_after: datetime | None = None
