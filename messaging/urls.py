@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
+from messaging.api.blockv.envelope import refused as blockv_refused
 from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
@@ -42,7 +43,15 @@ FLUXKIT = Surface(
     prefixes=("/messaging",),
     refuse=fluxkit_refused,
 )
-SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS, FLUXKIT)
+BLOCKV = Surface(
+    name="blockv",
+    title="BLOCKv messages",
+    about="Send notifications by e-mail, text message and push, and list them.",
+    patterns=(path("", include("messaging.api.blockv.urls")),),
+    prefixes=("/messages",),
+    refuse=blockv_refused,
+)
+SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS, FLUXKIT, BLOCKV)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),
