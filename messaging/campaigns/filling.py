@@ -6,7 +6,7 @@ Plain names are for campaigns of a kind; others read `contact`. Only what the te
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,17 @@ def data_of(campaign: Campaign, contacts: Sequence[UUID]) -> dict[UUID, Mapping[
         return dict.fromkeys(contacts, campaign.data or None)
     read = _read_by(campaign)
     people = recipients.find(workspace_id=campaign.workspace_id, names=[str(key) for key in contacts], whole=True)
-    return {key: {**_known(campaign, people.get(str(key)), read), **campaign.data} or None for key in contacts}
+    told = {
+        key: known(
+            people.get(str(key)),
+            read,
+            workspace_id=campaign.workspace_id,
+            channel=Channel(campaign.channel),
+            category=campaign.category,
+        )
+        for key in contacts
+    }
+    return {key: {**told[key], **campaign.data} or None for key in contacts}
 
 
 def _read_by(campaign: Campaign) -> set[str]:
@@ -39,21 +49,25 @@ def _read_by(campaign: Campaign) -> set[str]:
         workspace_id=campaign.workspace_id, name=campaign.template.key, channel=Channel(campaign.channel)
     )
     editions = templates.newest(list(offer.templates.values()))
-    paths = {path for edition in editions for path in edition.said.variables}
+    return names_in(path for edition in editions for path in edition.said.variables)
+
+
+def names_in(paths: Iterable[str]) -> set[str]:
+    """The names that paths begin with: what `order.total` reads is `order`."""
     return {found[0] for path in paths if (found := _FIRST.match(path))}
 
 
-def _known(campaign: Campaign, person: Person | None, read: set[str]) -> dict[str, Any]:
+def known(
+    person: Person | None, read: Collection[str], *, workspace_id: UUID, channel: Channel, category: str
+) -> dict[str, Any]:
+    """What there is of a contact among the names that are read, links of the contact's own included."""
     if person is None:
         return {}
-    known = placeholders(person)
+    found = placeholders(person)
     if UNSUBSCRIBE in read:
-        known[UNSUBSCRIBE] = links.unsubscribe_url(
-            workspace_id=campaign.workspace_id,
-            contact_id=person.id,
-            channel=Channel(campaign.channel),
-            category=campaign.category,
+        found[UNSUBSCRIBE] = links.unsubscribe_url(
+            workspace_id=workspace_id, contact_id=person.id, channel=channel, category=category
         )
     if PREFERENCES in read:
-        known[PREFERENCES] = links.preferences_url(workspace_id=campaign.workspace_id, contact_id=person.id)
-    return {name: known[name] for name in read if name in known}
+        found[PREFERENCES] = links.preferences_url(workspace_id=workspace_id, contact_id=person.id)
+    return {name: found[name] for name in read if name in found}
