@@ -235,6 +235,9 @@ PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
 SYNC_WAIT_SECONDS = float(env.integer("SYNC_WAIT_SECONDS", 2, least=0))
 """How long a request that tells of an outcome waits for it, at the longest."""
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
+OASIS_HTTP_ERRORS = env.choice("OASIS_HTTP_ERRORS", ("200", "strict"), "200")
+OASIS_CREATED_STATUS = int(env.choice("OASIS_CREATED_STATUS", ("201", "200"), "201"))
+OASIS_UNHEALTHY_STATUS = int(env.choice("OASIS_UNHEALTHY_STATUS", ("200", "503"), "200"))
 
 # Channels: providers in order of preference. In local mode a channel without one uses the sandbox.
 

@@ -10,6 +10,7 @@ from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
 from messaging.api.fluxkit.envelope import refused as fluxkit_refused
+from messaging.api.oasis.envelope import failure
 from messaging.api.v1.envelope import problem
 
 V1 = Surface(
@@ -51,7 +52,15 @@ BLOCKV = Surface(
     prefixes=("/messages",),
     refuse=blockv_refused,
 )
-SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS, FLUXKIT, BLOCKV)
+OASIS = Surface(
+    name="oasis",
+    title="OASIS messaging",
+    about="Manage messages by e-mail, SMS, push and in-app, and let avatars write to each other.",
+    patterns=(path("api/", include("messaging.api.oasis.urls")),),
+    prefixes=("/api/messaging",),
+    refuse=failure,
+)
+SURFACES: tuple[Surface, ...] = (V1, OASIS, CAMPAIGNOS, FLUXKIT, BLOCKV)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,8 @@ class Rendered:
     text: str
     attachments: Sequence[Attachment]
     media: Media | None = None
+    encrypted: bool = False
+    """Whether it is encrypted at rest."""
 
 
 NOTHING = Rendered(body="", text="", attachments=())
@@ -43,12 +45,14 @@ def rendered(*, message: Message) -> Rendered:
         return NOTHING
     files = list(Attachment.objects.filter(content_id=content.id).defer("data").order_by("id"))
     sealing.reveal_names(files, names)
-    return fill(message=message, parts=parts_of(content), attachments=files, media=media_of(content))
+    found = fill(message=message, parts=parts_of(content), attachments=files, media=media_of(content))
+    return replace(found, encrypted=names is not None)
 
 
 def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
     """What each of these messages says, without files; contents are read together, and `rendered` tells the rest."""
     sealing.reveal(messages)
+    _fetch_data(messages)
     rows = Content.objects.select_related("template_version").in_bulk({row.content_id for row in messages})
     known: dict[UUID, Parts | EncryptionFailed] = {}
     for key, row in rows.items():
@@ -66,6 +70,14 @@ def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
         else:
             said[message.id] = fill(message=message, parts=parts, attachments=())
     return said
+
+
+def _fetch_data(messages: Sequence[Message]) -> None:
+    """Read the data of those messages that were read without, at once."""
+    bare = {row.id: row for row in messages if "data" in row.get_deferred_fields()}
+    if bare:
+        for key, data in Message.objects.filter(id__in=bare).values_list("id", "data"):
+            bare[key].data = data
 
 
 def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment], media: Media | None = None) -> Rendered:
