@@ -23,9 +23,6 @@ PREFER = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="`respond-async` (RFC 7240): the answer does not wait for the outcome.",
 )
-PREFER = OpenApiParameter(
-    "Prefer", str, OpenApiParameter.HEADER, description="`respond-async` is answered at once, without the outcome."
-)
 WORKSPACE = OpenApiParameter(
     "X-Workspace", str, OpenApiParameter.HEADER, description="Id or slug; the first joined where it is left out."
 )

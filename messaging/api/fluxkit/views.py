@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from analytics import health
 from messaging.api.common import bodies, queries
-from messaging.api.common.operations import IDEMPOTENCY_KEY
+from messaging.api.common.operations import IDEMPOTENCY_KEY, PREFER
 from messaging.api.common.rendering import answer
 from messaging.api.common.sending import send
 from messaging.api.fluxkit import sending
@@ -18,9 +17,6 @@ from messaging.api.fluxkit.serializers import Email, LogsQuery, Sms, TemplateEma
 from messaging.dispatch import selectors
 
 READ, WRITE = "messages:read", "messages:write"
-PREFER = OpenApiParameter(
-    "Prefer", str, OpenApiParameter.HEADER, description="`respond-async`: answer at once, before the outcome is known."
-)
 SENDING = (IDEMPOTENCY_KEY, PREFER)
 
 
