@@ -51,7 +51,8 @@ SELECT id::text, contact_id FROM messaging_pushsubscription
 
 
 class Asked(Protocol):
-    """What a send says about one recipient: one of these, the others empty."""
+    """What a send says about one recipient: one of these, the others empty; or an address with the contact whose it is,
+    if there is such a contact."""
 
     @property
     def to(self) -> str: ...
@@ -167,7 +168,9 @@ def resolve(
         person = faces.get(each.avatar_id) if each.avatar_id else known.get(each.contact_id or each.to)
         if channel is Channel.DIRECT and not each.contact_id and _is_another(person, each.to, members):
             person = None
-        if person is not None:
+        if each.to and each.contact_id:
+            found.append(Found(address=each.to, contact_id=person.id if person else None, person=person))
+        elif person is not None:
             found.append(_reached(person, channel, pointer, subscribed))
         elif channel is Channel.DIRECT and not each.contact_id:
             found.append(_faced(each, pointer, members, taken))
