@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from channels_app.types import Channel
+from messaging.dispatch.statements import prepared
 from messaging.models.keys import uuid7
 from messaging.people import refusals
 from messaging.state import Priority
@@ -96,22 +96,19 @@ def claim_many(
     last.
     """
     events = [uuid7() for _ in range(sum(shares.values()))]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
-            {
-                "workspaces": list(shares),
-                "shares": list(shares.values()),
-                "channel": channel,
-                "priority": priority.value,
-                "claim": claim_id,
-                "worker": worker,
-                "group": group,
-                "lease": lease,
-                "events": events,
-            },
-        )
-        names = [column.name for column in cursor.description]
+    parameters = {
+        "workspaces": list(shares),
+        "shares": list(shares.values()),
+        "channel": channel,
+        "priority": priority.value,
+        "claim": claim_id,
+        "worker": worker,
+        "group": group,
+        "lease": lease,
+        "events": events,
+    }
+    with prepared(_CLAIM.replace("{probe}", refusals.probe(Channel(channel))), parameters) as cursor:
+        names = [column.name for column in cursor.description or ()]
         return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
 
 
