@@ -164,7 +164,7 @@ def freeze(campaign: Campaign) -> None:
     Audience.objects.bulk_create(rows, batch_size=_ROWS)
 
 
-def enrol(campaign: Campaign, contact_id: UUID) -> UUID:
+def enrol(campaign: Campaign, contact_id: UUID, *, awaited: bool = False) -> UUID:
     """Write to one contact as the campaign does, inside the caller's transaction; give the message's id.
 
     Raises:
@@ -177,7 +177,7 @@ def enrol(campaign: Campaign, contact_id: UUID) -> UUID:
     known = Audience.objects.filter(campaign=campaign, contact=contact, channel=campaign.channel)
     if known.exists():
         raise AlreadyExists("The campaign has gone to this contact already.", code="already_enrolled")
-    _accept(campaign, [row], one=True)
+    _accept(campaign, [row], one=True, awaited=awaited)
     row.save(force_insert=True)
     assert row.message_id is not None  # noqa: S101 - it was accepted
     return row.message_id
@@ -207,7 +207,7 @@ def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
     return chosen
 
 
-def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False) -> None:
+def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False, awaited: bool = False) -> None:
     """Accept the messages, and note on each row what became of it."""
     if campaign.template is None:
         raise Invalid.at("/template", "required", "A campaign has a template.")
@@ -227,6 +227,7 @@ def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False) 
             ),
             recipients=[Recipient(contact_id=str(row.contact_id), data=data[row.contact_id]) for row in rows],
             batch=False,
+            awaited=awaited,
         )
     except Invalid as error:
         raise _unreached(error, one=one) from error

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
+import msgspec
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -25,6 +26,8 @@ from messaging.models.keys import uuid7
 NAME_LENGTH = 200
 CATEGORY_LENGTH = 100
 LARGEST_RATE = 1_000_000
+KEPT_BYTES = 262_144
+"""Bytes of what is kept as it was drawn or written."""
 
 CHANGEABLE = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
 """States in which nobody has been written to yet."""
@@ -33,6 +36,7 @@ STARTABLE = frozenset({"", BROADCAST})
 """Kinds of campaigns that can be started: one template to an audience, once."""
 ENDED = frozenset({CampaignStatus.COMPLETED, CampaignStatus.PARTLY_FAILED, CampaignStatus.CANCELLED})
 
+_KIND = re.compile(r"[A-Z][A-Z_]{0,49}", re.ASCII)
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
@@ -209,6 +213,7 @@ def gaps(row: Campaign) -> Iterator[FieldError]:
 def _checked(plan: Plan, *, workspace_id: UUID, at_any_time: bool = False) -> Template | None:
     """Check everything, and give the template in the language that its key has by default."""
     errors = [*_word_problems(plan), *_window_problems(plan.window), *audience.problems(plan.target)]
+    errors += _size_problems(plan)
     errors += [*_time_problems(plan, at_any_time=at_any_time), *pace.problems(plan.settings)]
     if plan.rate is not None and not 0 < plan.rate <= LARGEST_RATE:
         errors.append(FieldError("/rate", "out_of_range", f"A rate is 1 to {LARGEST_RATE} messages a minute."))
@@ -226,6 +231,15 @@ def _checked(plan: Plan, *, workspace_id: UUID, at_any_time: bool = False) -> Te
     if errors:
         raise Invalid(errors[0].detail, code=errors[0].code, errors=errors[:100])
     return template
+
+
+def _size_problems(plan: Plan) -> Iterator[FieldError]:
+    kept = {"description": plan.description, "workflow": plan.workflow, "settings": plan.settings}
+    for name, value in kept.items():
+        if value and len(msgspec.json.encode(value)) > KEPT_BYTES:
+            yield FieldError(f"/{name}", "too_long", f"{name} has at most {KEPT_BYTES} bytes as JSON.")
+    if plan.kind and not _KIND.fullmatch(plan.kind):
+        yield FieldError("/kind", "invalid_value", "A kind is a word of capital letters and _.")
 
 
 def _time_problems(plan: Plan, *, at_any_time: bool) -> Iterator[FieldError]:

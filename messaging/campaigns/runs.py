@@ -61,8 +61,12 @@ def launch(row: Campaign) -> None:
     _move(row, C.RUNNING)
 
 
-def enrol(*, workspace_id: UUID, campaign_id: UUID, contact_id: UUID, by_test_key: bool = False) -> UUID:
+def enrol(
+    *, workspace_id: UUID, campaign_id: UUID, contact_id: UUID, by_test_key: bool = False, awaited: bool = False
+) -> UUID:
     """Write to one contact as the campaign does, whether it was started or not; give the message's id.
+
+    `awaited` says that a request waits for the outcome.
 
     Raises:
         NotFound: the workspace has no such campaign, or no such contact.
@@ -75,7 +79,7 @@ def enrol(*, workspace_id: UUID, campaign_id: UUID, contact_id: UUID, by_test_ke
         _demand(row, set(C) - {C.PAUSED, C.CANCELLED}, "extended")
         _demand_whole(row, of_any_kind=True)
         pace.demand(row, contact_id=kept_id(workspace_id=workspace_id, contact_id=contact_id))
-        return audience.enrol(row, contact_id)
+        return audience.enrol(row, contact_id, awaited=awaited)
 
 
 def pause(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:

@@ -307,9 +307,4 @@ def _event(event: models.MessageEvent) -> MessageEvent:
 
 
 def _key(kind: Kind, text: str | UnsetType, pointer: str) -> UUID | None:
-    if text is UNSET:
-        return None
-    key = kind.read(text)
-    if key is None:
-        raise Invalid.at(pointer, "invalid_value", f"An id here reads {kind.value}_ and 32 hexadecimal digits.")
-    return key
+    return None if text is UNSET else kind.asked(text, pointer)
