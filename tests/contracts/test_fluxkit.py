@@ -236,6 +236,21 @@ def test_every_field_of_an_email_reaches_the_core(caller: Caller) -> None:
     assert (row.channel, row.author_id, row.workspace_id) == ("email", caller.member.user_id, caller.workspace.id)
 
 
+@pytest.mark.parametrize(("path", "body", "channel"), [send for send in SENDS if "template" not in send[1]])
+def test_texts_are_sent_as_they_are_braces_and_all(
+    caller: Caller, path: str, body: dict[str, Any], channel: str
+) -> None:
+    text = "{{ name }} {% if %} {% endraw %} }}"
+    said = {name: text for name in ("subject", "body", "text") if name in body or channel == "email"}
+    row = Message.objects.get(id=read(caller.post(path, {**body, **said}))["messageId"])
+    shown = read(caller.get(f"/api/v1/messages/{row.id}"))
+    told = {"subject": shown["subject"], "body": shown["body"], "text": shown["text"]}
+    if channel == "email":
+        assert told == {"subject": text, "body": text, "text": text}
+    else:
+        assert told == {"subject": None, "body": None, "text": text}
+
+
 def test_optional_fields_may_be_null(caller: Caller) -> None:
     nothing = dict.fromkeys(("text", "cc", "bcc", "replyTo"))
     assert read(caller.post("/messaging/email", {**EMAIL, **nothing}))["status"] == "queued"

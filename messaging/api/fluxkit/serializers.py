@@ -28,6 +28,7 @@ from messaging.api.fluxkit.vocabulary import (
     ProviderWord,
     StatusWord,
 )
+from messaging.content.rendering import literal
 from messaging.dispatch.intake import Draft, Recipient
 from messaging.dispatch.selectors import MessageFilter, Total
 from messaging.errors import FieldError, Invalid
@@ -87,12 +88,13 @@ class Email(Letter, forbid_unknown_fields=True, rename="camel", kw_only=True, fr
         Raises:
             Invalid: a recipient is no e-mail address.
         """
-        draft = Draft(**self.common(), subject=self.subject, body=self.body, text=self.text or "")
+        subject, body, text = (literal(each or "") for each in (self.subject, self.body, self.text))
+        draft = Draft(**self.common(), subject=subject, body=body, text=text)
         return Wish(draft=draft, recipients=_mailboxes(self.to), to=self.to)
 
 
 class TemplateEmail(Letter, forbid_unknown_fields=True, rename="camel", kw_only=True, frozen=True):
-    """An e-mail by a template; `subject` stands for the template's own."""
+    """An e-mail by a template, which sees `data`; `subject` stands for the template's own."""
 
     template: Annotated[str, Meta(min_length=1, max_length=100)]
     data: dict[str, Any] | None = None
@@ -117,7 +119,7 @@ class Sms(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     def wish(self) -> Wish:
         """What is to be sent."""
-        draft = Draft(channel=Channel.SMS, text=self.body, sender=self.from_ or "")
+        draft = Draft(channel=Channel.SMS, text=literal(self.body), sender=self.from_ or "")
         return Wish(draft=draft, recipients=[Recipient(to=self.to)], to=self.to)
 
 
@@ -144,7 +146,7 @@ class WhatsApp(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     def wish(self) -> Wish:
         """What is to be sent."""
         media = self.media.media() if self.media else None
-        draft = Draft(channel=Channel.WHATSAPP, text=self.body, media=media)
+        draft = Draft(channel=Channel.WHATSAPP, text=literal(self.body), media=media)
         return Wish(draft=draft, recipients=[Recipient(to=self.to)], to=self.to)
 
 
