@@ -38,8 +38,15 @@ def happen(workspace: Workspace, *, campaign_id: UUID | None = None, test: bool 
     addresses = [f"ann+{place}@example.com" for place in range(6)]
     ids = accept_batch(workspace, addresses, campaign_id=campaign_id, test=test).ids
     claim = uuid7()
-    share = {"channel": "email", "priority": Priority.NORMAL, "shares": {workspace.id: 5}, "group": 5, "lease": 600.0}
-    transitions.claim_many(claim_id=claim, worker="test", **share)
+    transitions.claim_many(
+        claim_id=claim,
+        worker="test",
+        channel="email",
+        priority=Priority.NORMAL,
+        shares={workspace.id: 5},
+        group=5,
+        lease=600.0,
+    )
     moves = [Move(id=key, to=Status.SENT, provider="smtp") for key in ids[:4]]
     transitions.flush_many(
         [*moves, Move(id=ids[4], to=Status.FAILED, code="smtp_550", provider="smtp")], claim_id=claim, mark=5
