@@ -31,6 +31,7 @@ from messaging.errors import (
     Conflict,
     DispatchError,
     EncryptionFailed,
+    FieldError,
     Forbidden,
     IdempotencyInFlight,
     IdempotencyMismatch,
@@ -242,7 +243,7 @@ def failure(
 ) -> HttpResponse:
     """A refusal as an answer. `names` says what the domain's fields are called in the request."""
     meaning = meaning_of(error)
-    errors = [Wrong(field=_field(each.pointer, names), message=each.detail) for each in error.errors]
+    errors = [Wrong(field=_field(each, names), message=each.detail) for each in error.errors]
     about: dict[str, Any] = {}
     if isinstance(error, RateLimited | QuotaExceeded):
         reset = allowance.reset if allowance is not None else int(timezone.now().timestamp()) + error.retry_after
@@ -256,9 +257,10 @@ def _status(meaning: Meaning, error: DispatchError) -> HTTPStatus:
     return HTTPStatus.OK if mild and settings.OASIS_HTTP_ERRORS != STRICT else meaning.status
 
 
-def _field(pointer: str, names: Mapping[str, str]) -> str:
-    first, *rest = pointer.removeprefix("/").split("/")
-    return ".".join([names.get(first, first), *rest])
+def _field(error: FieldError, names: Mapping[str, str]) -> str:
+    first, *rest = error.pointer.removeprefix("/").split("/")
+    # A field that does not exist here is the caller's own word.
+    return ".".join([first if error.code == "unknown_field" else names.get(first, first), *rest])
 
 
 def _headers(error: DispatchError) -> dict[str, str]:
