@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
+from django.http import HttpResponse
 from django.test import Client
 from psycopg import errors
 from pytest_django import Settings
@@ -17,7 +19,7 @@ from channels_app.types import Channel
 from messaging.api.fluxkit.envelope import CODES, HTTP, Code
 from messaging.api.fluxkit.sending import shown
 from messaging.api.fluxkit.serializers import Sms
-from messaging.dispatch import control, providers
+from messaging.dispatch import control, providers, wake
 from messaging.dispatch.sending import Sent
 from messaging.models import ApiKey, Message, Mode, Workspace
 from messaging.state import Cause
@@ -25,6 +27,7 @@ from tests.contracts.test_fluxkit import EMAIL, SENDS, SMS, TEMPLATE, WHATSAPP, 
 from tests.factories import accept_message, make_template, make_workspace, message
 from tests.messaging.api.callers import Caller, make_caller, nobody, read
 from tests.messaging.api.v1.test_failures import failing
+from tests.running import PATIENCE, eventually
 
 PATHS = [path for path, _, _ in SENDS]
 NO_FIELD = "There is no such field."
@@ -173,6 +176,29 @@ def test_a_key_that_was_used_for_another_request_is_refused(caller: Caller) -> N
     refused(
         caller.post("/messaging/sms", {**SMS, "body": "x"}, Idempotency_Key="k"), 400, "VALIDATION_ERROR", detail, {}
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_repeat_while_the_first_request_waits_is_a_conflict(settings: Settings) -> None:
+    settings.SYNC_WAIT_SECONDS = PATIENCE
+    caller = make_caller()
+
+    def post() -> HttpResponse:
+        try:
+            return caller.post("/messaging/sms", SMS, Idempotency_Key="k")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post)
+        row = eventually(Message.objects.first, "the first request has stored its message")
+        detail = "A request with this Idempotency-Key is being worked on."
+        refused(caller.post("/messaging/sms", SMS, Idempotency_Key="k"), 409, "CONFLICT", detail, {})
+        wake.wake([row.id])
+        answer = read(first.result())
+    assert answer == {"messageId": str(row.id), "status": "queued", "channel": "sms", "to": "+1234567890"}
+    assert read(caller.post("/messaging/sms", SMS, Idempotency_Key="k")) == answer
+    assert Message.objects.count() == 1
 
 
 # UNAUTHORIZED, FORBIDDEN
