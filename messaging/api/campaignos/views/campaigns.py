@@ -17,7 +17,7 @@ from messaging.api.campaignos.serializers import campaigns as out
 from messaging.api.campaignos.serializers.messages import Undispatched, dispatched
 from messaging.api.campaignos.vocabulary import CHANNELS
 from messaging.api.common import bodies
-from messaging.api.common.operations import IDEMPOTENCY_KEY, PREFER
+from messaging.api.common.operations import IDEMPOTENCY_KEY, PREFER, Array
 from messaging.api.common.rendering import answer
 from messaging.api.common.sending import once, send
 from messaging.campaigns import plans, runs, sizes
@@ -74,7 +74,7 @@ def shown(row: models.Campaign) -> out.Campaign:
 class CampaignList(CampaignView):
     scopes = {"GET": READ, "POST": WRITE}
 
-    @operation("list_campaigns", tag="campaigns", answers={200: list[out.Campaign]}, query=out.CampaignQuery)
+    @operation("list_campaigns", tag="campaigns", answers={200: Array[out.Campaign]}, query=out.CampaignQuery)
     def get(self, request: Request) -> HttpResponse:
         """List campaigns, the newest first, with how large they are."""
         query = self.query(out.CampaignQuery)

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from messaging.api.campaignos.envelope import View, operation
 from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers import events as out
+from messaging.api.common.operations import Array
 from messaging.api.common.rendering import answer
 from messaging.people import events
 
@@ -17,7 +18,7 @@ READ, WRITE = "contacts:read", "contacts:write"
 class EventList(View):
     scopes = {"GET": READ, "POST": WRITE}
 
-    @operation("list_events", tag="events", answers={200: list[out.TrackedEvent]}, query=out.EventQuery)
+    @operation("list_events", tag="events", answers={200: Array[out.TrackedEvent]}, query=out.EventQuery)
     def get(self, request: Request) -> HttpResponse:
         """List events, the newest first."""
         query = self.query(out.EventQuery)

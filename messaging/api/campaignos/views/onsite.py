@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from messaging.api.campaignos.envelope import View, operation
 from messaging.api.campaignos.queries import LARGEST
 from messaging.api.campaignos.serializers import onsite as out
+from messaging.api.common.operations import Array
 from messaging.api.common.rendering import answer
 from messaging.dispatch import selectors
 from messaging.inbox import onsite
@@ -20,7 +21,7 @@ READ, WRITE = "messages:read", "messages:write"
 class OnsiteInbox(View):
     scopes = {"GET": READ}
 
-    @operation("list_onsite_messages", tag="onsite", answers={200: list[out.OnsiteMessage]})
+    @operation("list_onsite_messages", tag="onsite", answers={200: Array[out.OnsiteMessage]})
     def get(self, request: Request, contact_id: UUID) -> HttpResponse:
         """List what arrived for a contact on the site and was not read, the newest first, 200 at the most."""
         rows = onsite.unread(

@@ -11,6 +11,7 @@ from messaging import models
 from messaging.api.campaignos.envelope import View, operation
 from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers import push as out
+from messaging.api.common.operations import Array
 from messaging.api.common.rendering import answer
 from messaging.errors import FieldError, Invalid
 from messaging.people import contacts, push
@@ -22,7 +23,7 @@ class SubscriptionList(View):
     scopes = {"GET": READ, "POST": WRITE}
 
     @operation(
-        "list_push_subscriptions", tag="push", answers={200: list[out.PushSubscription]}, query=out.SubscriptionQuery
+        "list_push_subscriptions", tag="push", answers={200: Array[out.PushSubscription]}, query=out.SubscriptionQuery
     )
     def get(self, request: Request) -> HttpResponse:
         """List push subscriptions, the newest first."""
