@@ -28,6 +28,7 @@ from messaging.errors import (
     Conflict,
     DispatchError,
     EncryptionFailed,
+    FieldError,
     Forbidden,
     Invalid,
     NotFound,
@@ -83,6 +84,9 @@ FIELDS: dict[str, str] = {
     "contact_id": "to",
 }
 """Where the domain names a field by another word."""
+
+UNKNOWN = frozenset({"unknown_field", "unknown_parameter"})
+"""What is said of a name that is the caller's own."""
 
 _NUMBER = re.compile(r"(?:\A|_)(\d{3,9})\Z")
 
@@ -146,15 +150,15 @@ def number_of(reason: str) -> int:
 def refused(request: HttpRequest, error: DispatchError) -> HttpResponse:
     """A refusal in this surface's shape."""
     status = status_of(error).value
-    fields = [Place(field=field_name(each.pointer), code=each.code, message=each.detail) for each in error.errors]
+    fields = [Place(field=_field(each), code=each.code, message=each.detail) for each in error.errors]
     details = Details(reason=error.code, fields=fields or UNSET, request_id=request_id(request) or UNSET)
     return answer(Error(code=status, message=error.detail, details=details), status, _headers(error))
 
 
-def field_name(pointer: str) -> str:
-    """A place in the domain's words as this surface names it: `/subject` is `title`."""
-    first, *rest = pointer.removeprefix("/").replace("~1", "/").replace("~0", "~").split("/")
-    return ".".join([FIELDS.get(first, first), *rest])
+def _field(place: FieldError) -> str:
+    """A place in the domain's words as this surface names it, `/subject` as `title`; what nobody knows, as it came."""
+    first, *rest = place.pointer.removeprefix("/").replace("~1", "/").replace("~0", "~").split("/")
+    return ".".join([first if place.code in UNKNOWN else FIELDS.get(first, first), *rest])
 
 
 def _headers(error: DispatchError) -> dict[str, str]:

@@ -30,11 +30,15 @@ from messaging.models.keys import uuid7
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH)]
 
+Project = Annotated[str, Meta(max_length=40, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+
+_PROJECT_END = ":"
+"""What parts the project from the rest of a template's key."""
 _UNFIT = re.compile(r"[^a-z0-9]+")
 
 
 class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """A template to make. One of the same name and system in another language is its translation."""
+    """A template to make. One of the same project, name and system in another language is its translation."""
 
     name: Name
     system: SystemWord
@@ -43,12 +47,14 @@ class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     content_type: ContentWord = "text"
     language: LanguageWord = OTHER_LANGUAGE
     title: str | None = None
+    project: Project | None = None
     org_id: Annotated[str, Meta(max_length=100)] = ""
 
     def key(self) -> str:
-        """The key under which its translations are kept together: the name in plain letters."""
-        plain = _UNFIT.sub("-", self.name.lower()).strip("-")[:KEY_LENGTH].rstrip("-")
-        return plain or f"template-{uuid7().hex[-12:]}"
+        """The key under which its translations are kept together: the project, and the name in plain letters."""
+        start = f"{self.project}{_PROJECT_END}" if self.project else ""
+        plain = _UNFIT.sub("-", self.name.lower()).strip("-") or f"template-{uuid7().hex[-12:]}"
+        return f"{start}{plain}"[:KEY_LENGTH].rstrip("-")
 
     def parts(self) -> Parts:
         """What it says.
@@ -60,7 +66,7 @@ class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 
 class TemplateChanges(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What to change of a template; what is left out stays. Its system and language are its own for ever."""
+    """What to change of a template; what is left out stays. Its system, language and project are its own for ever."""
 
     name: Name | UnsetType = UNSET
     action_type: ActionWord | UnsetType = UNSET
@@ -69,6 +75,7 @@ class TemplateChanges(Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
     content_type: ContentWord | UnsetType = UNSET
     system: SystemWord | UnsetType = UNSET
     language: LanguageWord | UnsetType = UNSET
+    project: Project | UnsetType = UNSET
     org_id: Annotated[str, Meta(max_length=100)] = ""
 
     def parts(self, edition: Edition) -> Parts | None:
@@ -78,7 +85,7 @@ class TemplateChanges(Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
             Invalid: the system or the language is another, or HTML is too much for the system.
         """
         shown = template(edition)
-        for field in ("system", "language"):
+        for field in ("system", "language", "project"):
             wish = getattr(self, field)
             if wish is not UNSET and wish != getattr(shown, field):
                 detail = f"the {field} of a template does not change: make another one of the same name"
@@ -106,6 +113,7 @@ class Template(Struct, kw_only=True, frozen=True, omit_defaults=True):
     title: str | UnsetType = UNSET
     content: str
     content_type: ContentWord
+    project: str | UnsetType = UNSET
     when_modified: Moment
     when_created: Moment
 
@@ -137,6 +145,7 @@ def parts_of(channel: Channel, title: str, content: str, kind: ContentWord) -> P
 def template(edition: Edition) -> Template:
     """A template as it is shown."""
     row, said = edition.template, edition.said
+    project, parted, _ = row.key.partition(_PROJECT_END)
     system = CHANNEL_OUT[Channel(row.channel)]
     assert system is not None  # noqa: S101 - templates for other channels are looked for nowhere
     return Template(
@@ -149,6 +158,7 @@ def template(edition: Edition) -> Template:
         title=said.subject or UNSET,
         content=said.body or said.text,
         content_type="html" if said.body and system == "email" else "text",
+        project=project if parted else UNSET,
         when_modified=stamp(row.updated_at),
         when_created=stamp(row.created_at),
     )
