@@ -6,7 +6,7 @@ A task looks (`look`) and Valkey keeps what it saw; whoever asks only reads, so 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from analytics.models import Progress
 from analytics.rollups import PROGRESS
+from channels_app.types import Channel
 from messaging.dispatch import limits, queue
 from messaging.dispatch.limits import ChannelState, ValkeyError
 
@@ -83,6 +84,18 @@ class Health:
     as_of: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Some channels that are looked at as one: as well as the worst of them."""
+
+    condition: Condition
+    health: float | None
+    sandbox: bool
+    """Whether nobody is reached by any of them."""
+    checked_at: datetime | None
+    """When the one that was probed longest ago was probed."""
+
+
 # The task's side
 
 
@@ -130,13 +143,17 @@ def _check(name: str, verdict: Verdict, took: float | None) -> dict[str, Any]:
 # The reader's side
 
 
-def health() -> Health:
-    """Tell how everything was when it was last looked at. Never raises on account of Valkey: that is an answer too."""
+def health(wanted: Collection[Channel] = tuple(Channel)) -> Health:
+    """Tell how everything was when it was last looked at. Never raises on account of Valkey: that is an answer too.
+
+    Of the channels only those that are wanted are told of, and count.
+    """
     try:
-        channels, seen, pulses = limits.states(), limits.read_note("checks"), queue.pulses()
+        states, seen, pulses = limits.states(), limits.read_note("checks"), queue.pulses()
     except ValkeyError as error:
         log.warning("state_not_read", error=type(error).__name__)
         return _blind()
+    channels = [state for state in states if state.channel in wanted]
     checks = [*_seen(seen), *_workers(seen, pulses)]
     alerts = (*_channel_alerts(channels), *_check_alerts(checks), *_late(seen))
     scores = [score for channel in channels if (score := channel.health) is not None]
@@ -148,6 +165,20 @@ def health() -> Health:
         checks=tuple(checks),
         alerts=alerts,
         as_of=timezone.now(),
+    )
+
+
+def together(found: Health, channels: Collection[Channel]) -> Part:
+    """How some channels are as one; unknown where nothing is known of any."""
+    states = [state for state in found.channels if state.channel in channels]
+    order = list(Condition)
+    scores = [state.health for state in states]
+    checks = [state.checked_at for state in states]
+    return Part(
+        condition=max(map(condition_of, states), key=order.index, default=Condition.UNKNOWN),
+        health=None if None in scores else min((score for score in scores if score is not None), default=None),
+        sandbox=bool(states) and all(state.sandbox for state in states),
+        checked_at=None if None in checks else min((at for at in checks if at is not None), default=None),
     )
 
 

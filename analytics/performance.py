@@ -8,7 +8,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from analytics import counting
-from analytics.counting import Scope, Timed
+from analytics.counting import Counts, Scope, Timed
 from analytics.histogram import Histogram
 from analytics.models import Measure
 from analytics.statistics import Rates, rates
@@ -45,6 +45,7 @@ class Part:
     """One channel's performance."""
 
     latency: Latencies
+    counts: Counts
     rates: Rates
 
 
@@ -92,8 +93,9 @@ def performance(scope: Scope, *, window: Window, now: datetime | None = None) ->
         rates=here,
         messages_per_second=present.sent / window.elapsed(now or timezone.now()),
         by_channel={
-            channel: Part(latency=_latencies(timed, channel), rates=rates(counted.rows[True, channel.value]))
+            channel: Part(latency=_latencies(timed, channel), counts=counts, rates=rates(counts))
             for channel in channels
+            for counts in (counted.rows[True, channel.value],)
         },
         trends=PerformanceTrends(
             sending_time=_time_trend(timed, Measure.SENDING),

@@ -7,9 +7,10 @@ sent and came back counts as bounced. What still waits counts in no column but t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from django.utils import timezone
@@ -18,7 +19,10 @@ from analytics import counting
 from analytics.counting import Counts, Scope
 from analytics.windows import Timeframe, Trend, Window, day_of, trend, window_of
 from channels_app.types import Channel
+from messaging.dispatch.tally import STAMPS
+from messaging.models import Message
 
+W = TypeVar("W", bound=str)
 Grain = Literal["hour", "day"]
 
 
@@ -81,6 +85,20 @@ def rates(counts: Counts) -> Rates:
         success=_share(counts.sent, tried),
         error=_share(counts.failed, tried),
     )
+
+
+def counts_of(message: Message) -> Counts:
+    """The part that one message has in the counts."""
+    stamps = {name: int(getattr(message, f"{name}_at") is not None) for name in ("complained", *STAMPS)}
+    return Counts(**{**stamps, "total": 1, "failed": int(stamps["failed"] and not stamps["sent"])})
+
+
+def grouped(counts: Mapping[Channel, Counts], groups: Mapping[W, Collection[Channel]]) -> dict[W, Counts]:
+    """The counts of channels that belong together, by what they are together."""
+    return {
+        word: sum((counts[channel] for channel in channels if channel in counts), start=Counts())
+        for word, channels in groups.items()
+    }
 
 
 def statistics(scope: Scope, *, window: Window, now: datetime | None = None) -> Statistics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from celery import Celery
 from celery.signals import setup_logging
@@ -42,6 +43,8 @@ app.conf.update(
     beat_schedule=SCHEDULE,
     timezone="UTC",
 )
+# Celery would close every thread's connection before and after each task; workers.signals drops those that are stale.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 app.autodiscover_tasks(["workers"])
 
 

@@ -152,6 +152,9 @@ def _database(url: str) -> dict[str, Any]:
     elif PROCESS:
         # Workers join a handful of known rows to large tables: only the index is ever the right way.
         guards += ["-c statement_timeout=60s", "-c enable_hashjoin=off", "-c enable_mergejoin=off"]
+        # Statements that ask for it are planned once for each connection, and never for their values.
+        guards += ["-c plan_cache_mode=force_generic_plan"]
+        options["prepare_threshold"] = 0
     options["options"] = " ".join(guards)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -191,7 +194,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "messaging.api.common.bodied.BodiedSchema",
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60)),
@@ -237,6 +240,9 @@ PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
 SYNC_WAIT_SECONDS = float(env.integer("SYNC_WAIT_SECONDS", 2, least=0))
 """How long a request that tells of an outcome waits for it, at the longest."""
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
+OASIS_HTTP_ERRORS = env.choice("OASIS_HTTP_ERRORS", ("200", "strict"), "200")
+OASIS_CREATED_STATUS = int(env.choice("OASIS_CREATED_STATUS", ("201", "200"), "201"))
+OASIS_UNHEALTHY_STATUS = int(env.choice("OASIS_UNHEALTHY_STATUS", ("200", "503"), "200"))
 
 # Channels: providers in order of preference. In local mode a channel without one uses the sandbox.
 

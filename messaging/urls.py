@@ -5,9 +5,12 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
+from messaging.api.blockv.envelope import refused as blockv_refused
 from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
+from messaging.api.fluxkit.envelope import refused as fluxkit_refused
+from messaging.api.oasis.envelope import failure
 from messaging.api.v1.envelope import problem
 
 V1 = Surface(
@@ -33,7 +36,31 @@ CAMPAIGNOS = Surface(
     ),
     refuse=refused,
 )
-SURFACES: tuple[Surface, ...] = (V1, CAMPAIGNOS)
+FLUXKIT = Surface(
+    name="fluxkit",
+    title="FluxKit messaging wire",
+    about="Send e-mails, text messages and WhatsApp messages, and hear in the same call what became of them.",
+    patterns=(path("", include("messaging.api.fluxkit.urls")),),
+    prefixes=("/messaging",),
+    refuse=fluxkit_refused,
+)
+BLOCKV = Surface(
+    name="blockv",
+    title="BLOCKv messages",
+    about="Send notifications by e-mail, text message and push, and list them.",
+    patterns=(path("", include("messaging.api.blockv.urls")),),
+    prefixes=("/messages",),
+    refuse=blockv_refused,
+)
+OASIS = Surface(
+    name="oasis",
+    title="OASIS messaging",
+    about="Manage messages by e-mail, SMS, push and in-app, and let avatars write to each other.",
+    patterns=(path("api/", include("messaging.api.oasis.urls")),),
+    prefixes=("/api/messaging",),
+    refuse=failure,
+)
+SURFACES: tuple[Surface, ...] = (V1, OASIS, CAMPAIGNOS, FLUXKIT, BLOCKV)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),

@@ -15,11 +15,13 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from channels_app.types import Channel
+from messaging.campaigns import filling
 from messaging.dispatch import intake
 from messaging.dispatch.intake import Draft, Recipient
-from messaging.errors import FieldError, Invalid
-from messaging.models import Audience, Campaign, Contact
+from messaging.errors import AlreadyExists, FieldError, Invalid
+from messaging.models import Audience, Campaign, Contact, ContactAlias
 from messaging.models.keys import uuid7
+from messaging.people import contacts as people
 from messaging.people.recipients import as_key
 from messaging.state import Priority
 
@@ -46,16 +48,20 @@ TWICE: Final = "duplicate_address"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What an audience is chosen by; both left empty is every contact of the workspace."""
+    """What an audience is chosen by; all of it left empty is every contact of the workspace."""
 
     tags: Sequence[str] = ()
     filter: Mapping[str, Any] | None = None
+    contacts: Sequence[UUID] = ()
+    """Contacts that are in it beside those, or alone."""
 
 
 def problems(target: Target) -> Iterator[FieldError]:
     """Everything that is wrong with what an audience is chosen by."""
     if len(target.tags) > TAGS:
         yield FieldError("/audience/tags", "too_long", f"An audience is chosen by at most {TAGS} tags.")
+    if len(target.contacts) > LARGEST:
+        yield FieldError("/audience", "too_long", f"An audience names at most {LARGEST} contacts.")
     for place, tag in enumerate(target.tags):
         if not 0 < len(tag) <= _LONGEST:
             yield FieldError(f"/audience/tags/{place}", "length", f"A tag has 1 to {_LONGEST} characters.")
@@ -104,6 +110,17 @@ def _segment(name: str) -> str:
 def contacts(*, workspace_id: UUID, target: Target) -> QuerySet[Contact]:
     """The contacts that belong to an audience now."""
     rows = Contact.objects.filter(workspace_id=workspace_id)
+    if not target.contacts:
+        return _chosen(rows, target)
+    merged = ContactAlias.objects.filter(id__in=target.contacts, workspace_id=workspace_id).values("contact_id")
+    named = Q(id__in=target.contacts) | Q(id__in=merged)
+    if not target.tags and not target.filter:
+        return rows.filter(named)
+    return rows.filter(named | Q(id__in=_chosen(rows, target).values("id")))
+
+
+def _chosen(rows: QuerySet[Contact], target: Target) -> QuerySet[Contact]:
+    """Those that have all the tags and pass the filter."""
     if target.tags:
         rows = rows.filter(tags__contains=list(target.tags))
     for name, value in (target.filter or {}).items():
@@ -131,20 +148,43 @@ def freeze(campaign: Campaign) -> None:
     Raises:
         Invalid: there is nobody, or nobody who can be reached, or too many; or the messages cannot be accepted.
     """
-    target = Target(tags=campaign.tags, filter=campaign.filter)
+    target = Target(tags=campaign.tags, filter=campaign.filter, contacts=campaign.contact_ids)
     channel = Channel(campaign.channel)
-    found = contacts(workspace_id=campaign.workspace_id, target=target).order_by("id").values_list("id", flat=True)
-    chosen = _held(list(found[: LARGEST + 1]), channel)
+    if campaign.kind and not (target.tags or target.filter or target.contacts):
+        raise Invalid.at("/audience", "required", "The campaign does not say whom it goes to.")
+    before = Audience.objects.filter(campaign=campaign, channel=channel.value).values("contact_id")
+    found = contacts(workspace_id=campaign.workspace_id, target=target).exclude(id__in=before).order_by("id")
+    chosen = _held(list(found.values_list("id", flat=True)[: LARGEST + 1]), channel)
     if len(chosen) > LARGEST:
         raise Invalid.at("/audience", "audience_too_large", f"An audience has at most {LARGEST} contacts.")
     if not chosen:
         raise Invalid.at("/audience", "audience_empty", "No contact belongs to the audience.")
-    rows = [
-        Audience(id=uuid7(), campaign=campaign, contact_id=contact, channel=channel.value, error_code=error)
-        for contact, error in chosen.items()
-    ]
+    rows = [_row(campaign, contact, error) for contact, error in chosen.items()]
     _accept(campaign, [row for row in rows if not row.error_code])
     Audience.objects.bulk_create(rows, batch_size=_ROWS)
+
+
+def enrol(campaign: Campaign, contact_id: UUID, *, awaited: bool = False) -> UUID:
+    """Write to one contact as the campaign does, inside the caller's transaction; give the message's id.
+
+    Raises:
+        NotFound: the workspace has no such contact.
+        AlreadyExists: the contact is in the audience, and nobody is written to twice.
+        Invalid: the contact cannot be reached, or the message is refused.
+    """
+    contact = people.held(workspace_id=campaign.workspace_id, contact_id=contact_id)
+    row = _row(campaign, contact.id)
+    known = Audience.objects.filter(campaign=campaign, contact=contact, channel=campaign.channel)
+    if known.exists():
+        raise AlreadyExists("The campaign has gone to this contact already.", code="already_enrolled")
+    _accept(campaign, [row], one=True, awaited=awaited)
+    row.save(force_insert=True)
+    assert row.message_id is not None  # noqa: S101 - it was accepted
+    return row.message_id
+
+
+def _row(campaign: Campaign, contact_id: UUID, error: str = "") -> Audience:
+    return Audience(id=uuid7(), campaign=campaign, contact_id=contact_id, channel=campaign.channel, error_code=error)
 
 
 def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
@@ -167,10 +207,11 @@ def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
     return chosen
 
 
-def _accept(campaign: Campaign, rows: Sequence[Audience]) -> None:
+def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False, awaited: bool = False) -> None:
     """Accept the messages, and note on each row what became of it."""
     if campaign.template is None:
         raise Invalid.at("/template", "required", "A campaign has a template.")
+    data = filling.data_of(campaign, [row.contact_id for row in rows])
     try:
         accepted = intake.accept(
             workspace_id=campaign.workspace_id,
@@ -179,23 +220,33 @@ def _accept(campaign: Campaign, rows: Sequence[Audience]) -> None:
             draft=Draft(
                 channel=Channel(campaign.channel),
                 template=campaign.template.key,
-                priority=Priority.BULK,
+                priority=Priority.NORMAL if one else Priority.BULK,
                 category=campaign.category,
                 campaign_id=campaign.id,
+                expires_at=campaign.ends_at,
             ),
-            recipients=[Recipient(contact_id=str(row.contact_id), data=campaign.data or None) for row in rows],
+            recipients=[Recipient(contact_id=str(row.contact_id), data=data[row.contact_id]) for row in rows],
             batch=False,
+            awaited=awaited,
         )
     except Invalid as error:
-        if error.code != "no_valid_recipient":
-            raise
-        reasons = "; ".join(sorted({each.detail for each in error.errors})[:3])
-        detail = f"No contact of the audience can be sent to: {reasons}"
-        raise Invalid.at("/audience", "no_valid_recipient", detail) from error
-    refused = {one.index: one.code for one in accepted.rejected}
+        raise _unreached(error, one=one) from error
+    refused = {each.index: each.code for each in accepted.rejected}
     ids = iter(accepted.ids)
     for place, row in enumerate(rows):
         if place in refused:
             row.error_code = refused[place]
         else:
             row.message_id = next(ids)
+
+
+def _unreached(error: Invalid, *, one: bool) -> Invalid:
+    """A refusal of everybody as one of the audience, or of the one contact that was named."""
+    if error.code != "no_valid_recipient":
+        return error
+    first = error.errors[0]
+    if one:
+        return Invalid.at("/contact", first.code, first.detail)
+    reasons = "; ".join(sorted({each.detail for each in error.errors})[:3])
+    detail = f"No contact of the audience can be sent to: {reasons}"
+    return Invalid.at("/audience", "no_valid_recipient", detail)

@@ -69,6 +69,12 @@ def problems(settings: Mapping[str, Any]) -> Iterator[FieldError]:
         yield FieldError("/settings/quietHours", "invalid_value", detail)
 
 
+def is_quiet(campaign: Campaign, *, now: datetime | None = None) -> bool:
+    """Whether the campaign as a whole is quiet now: where its settings name no time zone, by UTC."""
+    quiet = _quiet(campaign.settings.get("quietHours"))
+    return quiet is not None and quiet.holds(now or timezone.now(), home="")
+
+
 def demand(campaign: Campaign, *, contact_id: UUID, now: datetime | None = None) -> None:
     """Refuse to let the campaign write to a contact once more.
 

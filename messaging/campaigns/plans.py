@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
+import msgspec
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from channels_app.types import Channel
-from messaging.campaigns import audience
+from messaging.campaigns import audience, pace
 from messaging.campaigns.audience import Target
 from messaging.content import screen, templates
 from messaging.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
@@ -25,30 +26,46 @@ from messaging.models.keys import uuid7
 NAME_LENGTH = 200
 CATEGORY_LENGTH = 100
 LARGEST_RATE = 1_000_000
+KEPT_BYTES = 262_144
+"""Bytes of what is kept as it was drawn or written."""
 
 CHANGEABLE = frozenset({CampaignStatus.DRAFT, CampaignStatus.SCHEDULED})
 """States in which nobody has been written to yet."""
+BROADCAST = "BROADCAST"
+STARTABLE = frozenset({"", BROADCAST})
+"""Kinds of campaigns that can be started: one template to an audience, once."""
 ENDED = frozenset({CampaignStatus.COMPLETED, CampaignStatus.PARTLY_FAILED, CampaignStatus.CANCELLED})
 
+_KIND = re.compile(r"[A-Z][A-Z_]{0,49}", re.ASCII)
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a campaign is to be. Times carry a time zone."""
+    """What a campaign is to be. Times carry a time zone.
+
+    One that has a kind may be planned step by step: what it lacks is demanded when it is to start.
+    """
 
     name: str
-    channel: Channel
+    channel: Channel | None
     template: str
     """A template's key: each contact gets it in the language that fits."""
     target: Target
+    language: str = ""
+    """In which language the template is shown, where there are several."""
+    kind: str = ""
+    description: str = ""
     category: str = "marketing"
     data: Mapping[str, Any] = field(default_factory=dict)
     rate: int | None = None
     """Messages a minute."""
     window: Mapping[str, str] | None = None
     """`start` and `end` as HH:MM, and a `time_zone`: the hours of the day in which messages may go out."""
+    workflow: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     scheduled_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 def campaigns_of(*, workspace_id: UUID) -> QuerySet[Campaign]:
@@ -145,47 +162,91 @@ def plan_of(row: Campaign) -> Plan:
     """The plan that a campaign was made by."""
     return Plan(
         name=row.name,
-        channel=Channel(row.channel),
+        channel=Channel(row.channel) if row.channel else None,
         template=row.template.key if row.template else "",
-        target=Target(tags=tuple(row.tags), filter=row.filter),
+        target=Target(tags=tuple(row.tags), filter=row.filter, contacts=tuple(row.contact_ids)),
+        language=row.template.language if row.template and row.kind else "",
+        kind=row.kind,
+        description=row.description,
         category=row.category,
         data=row.data,
         rate=row.rate,
         window=row.window,
+        workflow=row.workflow,
+        settings=row.settings,
         scheduled_at=row.scheduled_at,
+        ends_at=row.ends_at,
     )
 
 
-def _write(row: Campaign, plan: Plan, template: Template) -> None:
+def _write(row: Campaign, plan: Plan, template: Template | None) -> None:
     row.name = plan.name.strip()
-    row.channel = plan.channel.value
+    row.description = plan.description
+    row.kind = plan.kind
+    row.channel = plan.channel.value if plan.channel else ""
     row.template = template
     row.category = plan.category
     row.tags = list(dict.fromkeys(plan.target.tags))
     row.filter = dict(plan.target.filter or {})
+    row.contact_ids = list(dict.fromkeys(plan.target.contacts))
     row.data = dict(plan.data)
     row.rate = plan.rate
     row.window = dict(plan.window) if plan.window else None
+    row.workflow = dict(plan.workflow) if plan.workflow is not None else None
+    row.settings = dict(plan.settings)
     row.scheduled_at = plan.scheduled_at
+    row.ends_at = plan.ends_at
 
 
-def _checked(plan: Plan, *, workspace_id: UUID, at_any_time: bool = False) -> Template:
+def gaps(row: Campaign) -> Iterator[FieldError]:
+    """What a campaign lacks to write to anybody."""
+    if row.kind not in STARTABLE:
+        yield FieldError("/kind", "not_startable", f"Only a campaign of the type {BROADCAST} is run.")
+    if not row.channel:
+        yield FieldError("/channel", "required", "A campaign has a channel.")
+    if row.template is None:
+        yield FieldError("/template", "required", "A campaign has a template.")
+    if row.ends_at is not None and row.ends_at <= timezone.now():
+        yield FieldError("/ends_at", "in_the_past", "The campaign's end has passed.")
+
+
+def _checked(plan: Plan, *, workspace_id: UUID, at_any_time: bool = False) -> Template | None:
     """Check everything, and give the template in the language that its key has by default."""
     errors = [*_word_problems(plan), *_window_problems(plan.window), *audience.problems(plan.target)]
+    errors += _size_problems(plan)
+    errors += [*_time_problems(plan, at_any_time=at_any_time), *pace.problems(plan.settings)]
     if plan.rate is not None and not 0 < plan.rate <= LARGEST_RATE:
         errors.append(FieldError("/rate", "out_of_range", f"A rate is 1 to {LARGEST_RATE} messages a minute."))
-    if not at_any_time and plan.scheduled_at is not None and plan.scheduled_at <= timezone.now():
-        errors.append(FieldError("/scheduled_at", "in_the_past", "scheduled_at lies in the past."))
     template: Template | None = None
-    try:
-        template = templates.offer(workspace_id=workspace_id, name=plan.template, channel=plan.channel).choose()
-    except Invalid as error:
-        errors.extend(error.errors)
+    if plan.channel is not None and (plan.template or not plan.kind):
+        try:
+            offer = templates.offer(workspace_id=workspace_id, name=plan.template, channel=plan.channel)
+            template = offer.choose(plan.language)
+        except Invalid as error:
+            errors.extend(error.errors)
+    elif plan.template:
+        errors.append(FieldError("/channel", "required", "A template is for a channel, which is not said."))
     if template is not None and template.key != plan.template:
         errors.append(FieldError("/template", "template_not_found", "A campaign names a template by its key."))
-    if errors or template is None:
+    if errors:
         raise Invalid(errors[0].detail, code=errors[0].code, errors=errors[:100])
     return template
+
+
+def _size_problems(plan: Plan) -> Iterator[FieldError]:
+    kept = {"description": plan.description, "workflow": plan.workflow, "settings": plan.settings}
+    for name, value in kept.items():
+        if value and len(msgspec.json.encode(value)) > KEPT_BYTES:
+            yield FieldError(f"/{name}", "too_long", f"{name} has at most {KEPT_BYTES} bytes as JSON.")
+    if plan.kind and not _KIND.fullmatch(plan.kind):
+        yield FieldError("/kind", "invalid_value", "A kind is a word of capital letters and _.")
+
+
+def _time_problems(plan: Plan, *, at_any_time: bool) -> Iterator[FieldError]:
+    if not at_any_time and plan.scheduled_at is not None and plan.scheduled_at <= timezone.now():
+        yield FieldError("/scheduled_at", "in_the_past", "scheduled_at lies in the past.")
+    if plan.ends_at is not None and plan.scheduled_at is not None and plan.ends_at <= plan.scheduled_at:
+        yield FieldError("/ends_at", "out_of_range", "A campaign ends after it has started.")
 
 
 def _word_problems(plan: Plan) -> Iterator[FieldError]:

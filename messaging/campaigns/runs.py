@@ -12,12 +12,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from messaging.campaigns import audience
-from messaging.campaigns.plans import CHANGEABLE, ENDED, get, held
+from messaging.campaigns import audience, pace
+from messaging.campaigns.plans import CHANGEABLE, ENDED, gaps, get, held
 from messaging.dispatch import control
-from messaging.errors import Conflict, DispatchError
+from messaging.errors import Conflict, DispatchError, Invalid
 from messaging.models import Campaign, CampaignStatus, Message
 from messaging.people import refusals
+from messaging.people.contacts import kept_id
 from messaging.state import CANCELLABLE, RETRYABLE, WAITING, Cause
 
 _CHUNK = 1_000
@@ -31,15 +32,18 @@ def start(*, workspace_id: UUID, campaign_id: UUID, by_test_key: bool = False) -
     Raises:
         NotFound: the workspace has no such campaign.
         Forbidden: it goes to real people, and whoever asks has a test key.
-        Conflict: it was started before.
+        Conflict: it was started before, or it is quiet at this time of the day.
         Invalid: nobody can be written to, or too many would be, or the messages are refused.
     """
     with transaction.atomic():
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         if row.status != C.DRAFT:
             raise Conflict(f"A campaign that is {row.status} cannot be started.", code="campaign_started")
+        _demand_whole(row)
         if row.scheduled_at is not None and row.scheduled_at > timezone.now():
             _move(row, C.SCHEDULED)
+        elif pace.is_quiet(row):
+            raise pace.Held("The campaign is quiet at this time of the day.", code="quiet_hours")
         else:
             launch(row)
     return get(workspace_id=workspace_id, campaign_id=campaign_id)
@@ -51,9 +55,31 @@ def launch(row: Campaign) -> None:
     Raises:
         Invalid: see `start`.
     """
+    _demand_whole(row)
     audience.freeze(row)
     row.started_at = timezone.now()
     _move(row, C.RUNNING)
+
+
+def enrol(
+    *, workspace_id: UUID, campaign_id: UUID, contact_id: UUID, by_test_key: bool = False, awaited: bool = False
+) -> UUID:
+    """Write to one contact as the campaign does, whether it was started or not; give the message's id.
+
+    `awaited` says that a request waits for the outcome.
+
+    Raises:
+        NotFound: the workspace has no such campaign, or no such contact.
+        Forbidden: it goes to real people, and whoever asks has a test key.
+        Conflict: it is paused or cancelled, or has gone to the contact already, or may not write to the contact now.
+        Invalid: the campaign lacks something, or the contact cannot be written to.
+    """
+    with transaction.atomic():
+        row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
+        _demand(row, set(C) - {C.PAUSED, C.CANCELLED}, "extended")
+        _demand_whole(row, of_any_kind=True)
+        pace.demand(row, contact_id=kept_id(workspace_id=workspace_id, contact_id=contact_id))
+        return audience.enrol(row, contact_id, awaited=awaited)
 
 
 def pause(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:
@@ -173,6 +199,12 @@ def _demand(row: Campaign, states: set[CampaignStatus], deed: str) -> None:
     if row.status not in states:
         code = "campaign_ended" if row.status in ENDED else "campaign_refused"
         raise Conflict(f"A campaign that is {row.status} cannot be {deed}.", code=code)
+
+
+def _demand_whole(row: Campaign, *, of_any_kind: bool = False) -> None:
+    lacking = [each for each in gaps(row) if not (of_any_kind and each.pointer == "/kind")]
+    if lacking:
+        raise Invalid(lacking[0].detail, code=lacking[0].code, errors=lacking)
 
 
 def send_back(row: Campaign, error: DispatchError) -> None:

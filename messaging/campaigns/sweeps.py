@@ -12,7 +12,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from messaging.campaigns import runs
+from messaging.campaigns import pace, runs
 from messaging.errors import DispatchError, EncryptionFailed, Unavailable
 from messaging.models import Campaign, CampaignStatus
 from messaging.state import Cause
@@ -44,6 +44,9 @@ def _start(campaign_id: UUID) -> bool:
     with transaction.atomic():
         row = _held(campaign_id)
         if row is None or row.status != C.SCHEDULED or row.scheduled_at is None or row.scheduled_at > timezone.now():
+            return False
+        if pace.is_quiet(row):
+            # It begins with the first sweep after the quiet hours.
             return False
         try:
             with transaction.atomic():

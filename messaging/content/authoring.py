@@ -7,10 +7,12 @@ lists and takes no new messages; its versions stay for the messages that have th
 from __future__ import annotations
 
 import re
+import secrets
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.text import slugify
 
 from channels_app.types import Channel
 from messaging.content import languages, screen
@@ -75,6 +77,40 @@ def create(
         return _as_saved(template)
 
 
+def create_named(
+    *,
+    workspace_id: UUID,
+    author_id: UUID | None,
+    name: str,
+    channel: Channel,
+    language: str = "",
+    parts: Parts,
+) -> Edition:
+    """Make a template that is called by its name; the key is made from that, so that the same text in another language
+    comes under the same key.
+
+    Raises:
+        Invalid: a value is malformed, or a part is no template.
+        AlreadyExists: several have this name, channel and language already.
+    """
+    made = slugify(name)[: KEY_LENGTH - 9].strip("-_")
+    base = made if made and as_id(made) is None else "template"
+    for key in (base, *(f"{base}-{secrets.token_hex(4)}" for _ in range(2))):
+        try:
+            return create(
+                workspace_id=workspace_id,
+                author_id=author_id,
+                key=key,
+                channel=channel,
+                language=language,
+                name=name,
+                parts=parts,
+            )
+        except AlreadyExists as error:
+            taken = error
+    raise taken
+
+
 def revise(
     *,
     workspace_id: UUID,
@@ -97,6 +133,39 @@ def revise(
         row = _held(workspace_id, template_id)
         _add_version(row.id, row.version + 1, parts, variables, author_id)
         _write(row, version=row.version + 1, **_words(name, action_type))
+        return _as_saved(row)
+
+
+def amend(
+    *,
+    workspace_id: UUID,
+    template_id: UUID,
+    author_id: UUID | None,
+    name: str | None = None,
+    subject: str | None = None,
+    body: str | None = None,
+) -> Edition:
+    """Change what is given and leave the rest; another version is made where the subject or the body changes.
+
+    Raises:
+        NotFound: the workspace has no such template.
+        Invalid: a value is malformed, or a part is no template.
+    """
+    with transaction.atomic():
+        row = _held(workspace_id, template_id)
+        before = newest([row])[0].parts
+        # A text of its own would go on saying what the body said.
+        parts = Parts(
+            subject=before.subject if subject is None else subject,
+            body=before.body if body is None else body,
+            text=before.text if body is None else "",
+        )
+        errors = _word_errors(name or "", "")
+        variables = _checked(parts, Channel(row.channel), errors)
+        if parts != before:
+            _add_version(row.id, row.version + 1, parts, variables, author_id)
+            row.version += 1
+        _write(row, version=row.version, **_words(name, None))
         return _as_saved(row)
 
 

@@ -27,7 +27,7 @@ from liquid.exceptions import LiquidError, ResourceLimitError
 from messaging.content.liquid.context import ABSENT, MeteredContext, find, path_name
 from messaging.content.liquid.limits import CONTEXT_LIMIT, Halt, exceeded
 from messaging.content.liquid.plain import fill
-from messaging.content.liquid.source import TemplateRefused
+from messaging.content.liquid.source import TemplateRefused, literal
 from messaging.content.liquid.tree import Need, Segments, Tree, grow
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "TemplateRefused",
     "compile",
     "context_of",
+    "literal",
     "render_subject",
     "subject_line",
 ]

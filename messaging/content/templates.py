@@ -147,6 +147,14 @@ def listed(
     *, workspace_id: UUID, where: TemplateFilter, ascending: bool = False, beyond: UUID | None = None, limit: int
 ) -> list[Edition]:
     """A stretch of a workspace's templates, the newest first, as their newest versions say them."""
+    rows = matching(workspace_id=workspace_id, where=where)
+    if beyond is not None:
+        rows = rows.filter(**{"id__gt" if ascending else "id__lt": beyond})
+    return newest(list(rows.order_by("id" if ascending else "-id")[:limit]))
+
+
+def matching(*, workspace_id: UUID, where: TemplateFilter) -> QuerySet[Template]:
+    """The templates that a filter lets through, without what they say."""
     rows = templates_of(workspace_id=workspace_id)
     if where.key is not None:
         rows = rows.filter(key=where.key)
@@ -158,9 +166,7 @@ def listed(
         rows = rows.filter(action_type=where.action_type)
     if where.q is not None:
         rows = rows.filter(Q(key__istartswith=where.q) | Q(name__istartswith=where.q))
-    if beyond is not None:
-        rows = rows.filter(**{"id__gt" if ascending else "id__lt": beyond})
-    return newest(list(rows.order_by("id" if ascending else "-id")[:limit]))
+    return rows
 
 
 def versions_of(*, workspace_id: UUID, template_id: UUID) -> QuerySet[TemplateVersion]:
@@ -204,13 +210,23 @@ def find(*, workspace_id: UUID, action_type: str, channel: Channel, language: st
     Raises:
         Invalid: the workspace has none for this purpose and channel.
     """
+    found = offer_for(workspace_id=workspace_id, action_type=action_type, channel=channel)
+    return found.choose(language)
+
+
+def offer_for(*, workspace_id: UUID, action_type: str, channel: Channel) -> Offer:
+    """The templates for a purpose, of several in one language the one that was made last.
+
+    Raises:
+        Invalid: the workspace has none for this purpose and channel.
+    """
     rows = templates_of(workspace_id=workspace_id).filter(action_type=action_type, channel=channel.value)
     each = rows.select_related("workspace").order_by("language", "-id").distinct("language")
     found = sorted(each, key=lambda row: row.id, reverse=True)
     if not found:
         detail = f"there is no template of the type {action_type[:100]} for the channel {channel}"
         raise Invalid.at("/action_type", "template_not_found", detail)
-    return Offer(templates={row.language: row for row in found}, default=found[0].workspace.language).choose(language)
+    return Offer(templates={row.language: row for row in found}, default=found[0].workspace.language)
 
 
 def origins(messages: Iterable[Message]) -> dict[UUID, Origin]:

@@ -21,6 +21,7 @@ from channels_app.types import Channel, OnUnknown
 from messaging.dispatch import providers, queue, retry, transitions
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.retry import Again, Fail, Hold
+from messaging.dispatch.statements import prepared
 from messaging.dispatch.transitions import Claimed, Move
 from messaging.models.keys import uuid7
 from messaging.state import Priority, Status
@@ -72,11 +73,11 @@ def waiting(lane: Lane, *, limit: int) -> list[tuple[UUID, int]]:
     """The workspaces that have due rows in a lane, in their order, with how many of them may matter for a claim of
     `limit`: nobody's rows are counted beyond an equal part of what the others leave."""
     params: dict[str, Any] = {"channel": lane.channel.value, "priority": lane.priority.value}
+    with prepared(_ACTIVE, params) as active:
+        hungry = [row[0] for row in active.fetchall()]
+    if not 1 < len(hungry) < limit:
+        return [(workspace, limit if len(hungry) == 1 else 1) for workspace in hungry]
     with connection.cursor() as cursor:
-        cursor.execute(_ACTIVE, params)
-        hungry = [row[0] for row in cursor.fetchall()]
-        if not 1 < len(hungry) < limit:
-            return [(workspace, limit if len(hungry) == 1 else 1) for workspace in hungry]
         rows = dict.fromkeys(hungry, 0)
         left = limit
         for _ in range(_COUNTS):

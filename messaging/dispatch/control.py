@@ -1,4 +1,5 @@
-"""What people may do to messages that exist: cancel them, try them once more, or hold them back for a while."""
+"""What people may do to messages that exist: cancel them, try them once more, hold them back for a while, or delete
+them. What they say is changed by `revision`."""
 
 from __future__ import annotations
 
@@ -19,14 +20,16 @@ from messaging.models import Message
 from messaging.state import Cause, Priority, Status
 
 
-def cancel(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
+def cancel(*, workspace_id: UUID, message_id: UUID, cause: Cause, reason: str = "") -> None:
     """Cancel a message that waits to be sent, or to be tried again; after this no attempt is begun.
+
+    The event keeps the reason.
 
     Raises:
         NotFound: the workspace has no such message.
         TransitionRefused: it is being sent, was sent, or has ended.
     """
-    if not cancel_many(workspace_id=workspace_id, ids=[message_id], cause=cause):
+    if not cancel_many(workspace_id=workspace_id, ids=[message_id], cause=cause, reason=reason):
         raise _refusal(workspace_id, message_id, "cancelled")
 
 
@@ -41,10 +44,26 @@ def retry(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
         raise _refusal(workspace_id, message_id, "retried")
 
 
-def cancel_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause) -> set[UUID]:
+def delete(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
+    """Take a message out of the workspace's lists; one that waits is cancelled first.
+
+    What is being sent or was sent is not recalled: it stays in its recipient's feed, and in statistics.
+
+    Raises:
+        NotFound: the workspace has no such message, or deleted it before.
+    """
+    with transaction.atomic():
+        cancel_many(workspace_id=workspace_id, ids=[message_id], cause=cause)
+        known = [row.id for row in _known(workspace_id, [message_id])]
+        if not transitions.hide_many(known, cause=cause):
+            raise NotFound("there is no such message", code="message_not_found")
+
+
+def cancel_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause, reason: str = "") -> set[UUID]:
     """Cancel those that can be; give them. Without a workspace, for operators of the whole platform."""
-    known = _known(workspace_id, ids)
-    return transitions.advance_many([Move(id=row.id, to=Status.CANCELLED) for row in known], cause=cause)
+    detail = {"reason": reason} if reason else {}
+    moves = [Move(id=row.id, to=Status.CANCELLED, detail=detail) for row in _known(workspace_id, ids)]
+    return transitions.advance_many(moves, cause=cause)
 
 
 def retry_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause) -> set[UUID]:
@@ -94,12 +113,14 @@ def is_held() -> Q:
 
 
 def _known(workspace_id: UUID | None, ids: Sequence[UUID]) -> list[Message]:
+    """Those of these messages that the workspace has and did not delete; operators of the platform see all."""
     rows = Message.objects.filter(pk__in=ids).only("id", "channel", "priority")
-    return list(rows if workspace_id is None else rows.filter(workspace_id=workspace_id))
+    return list(rows if workspace_id is None else rows.filter(workspace_id=workspace_id, deleted_at=None))
 
 
 def _refusal(workspace_id: UUID, message_id: UUID, deed: str) -> NotFound | TransitionRefused:
-    status = Message.objects.filter(pk=message_id, workspace_id=workspace_id).values_list("status", flat=True).first()
+    rows = Message.objects.filter(pk=message_id, workspace_id=workspace_id, deleted_at=None)
+    status = rows.values_list("status", flat=True).first()
     if status is None:
         return NotFound("there is no such message", code="message_not_found")
     return TransitionRefused(f"a message that is {status} cannot be {deed}")

@@ -46,6 +46,8 @@ _REPORTING = (Accepted, Permanent, Ambiguous)
 _UNCONFIGURED = Limits(batch=500, group=500)
 
 _places: dict[str, threading.BoundedSemaphore] = {}
+_turned_away: set[Lane] = set()
+"""Lanes whose bell was answered while their channel had no place."""
 _places_lock = threading.Lock()
 _local = threading.local()
 
@@ -54,16 +56,23 @@ _local = threading.local()
 def _place(lane: Lane) -> Iterator[bool]:
     """A place among the threads that this process gives to a channel; false where all are taken.
 
-    So one stalled provider never fills the threads of the others; the sweep rings again for what waits.
+    So one stalled provider never fills the threads of the others. Who gives a place back rings for what was turned
+    away meanwhile.
     """
     with _places_lock:
         places = _places.setdefault(lane.channel.value, threading.BoundedSemaphore(settings.CHANNEL_THREADS))
-    got = places.acquire(blocking=False)
+        got = places.acquire(blocking=False)
+        if not got:
+            _turned_away.add(lane)
     try:
         yield got
     finally:
         if got:
-            places.release()
+            with _places_lock:
+                places.release()
+                lanes = {each for each in _turned_away if each.channel is lane.channel}
+                _turned_away.difference_update(lanes)
+            queue.ring(*lanes)
 
 
 def deliver(lane: Lane) -> int:

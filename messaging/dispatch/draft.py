@@ -64,7 +64,8 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipient:
-    """One message's own part: an address, or a contact by any of its ids, or by its avatar's."""
+    """One message's own part: an address, or a contact by any of its ids, or by its avatar's. With an address and a
+    contact, the address is where it goes, and the contact whose it is."""
 
     to: str = ""
     contact_id: str = ""

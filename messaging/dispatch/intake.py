@@ -9,16 +9,15 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from psycopg.errors import CheckViolation
 
-from channels_app.types import Attachment
 from messaging import models
 from messaging.content import encryption
 from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
-from messaging.content.sealing import NOTHING, Own, seal_content, seal_file, seal_own
-from messaging.dispatch import partitions, providers, queue, transitions, wake
+from messaging.content.sealing import NOTHING, Own, seal_own
+from messaging.dispatch import contents, partitions, providers, queue, transitions, wake
 from messaging.dispatch.draft import Draft, Recipient, problems
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.sieve import Rejected, Taken, sift
@@ -91,7 +90,7 @@ def accept(
                     models.Batch.objects.create(
                         id=batch_id, workspace_id=workspace_id, accepted=len(taken), rejected=len(rejected)
                     )
-                _write_contents(draft, workspace_id, used, sealer)
+                contents.write(draft, workspace_id, used, sealer)
                 transitions.begin_many(rows, cause=Cause.API)
                 _suppress(rows, draft)
                 if terms.daily_quota is not None:
@@ -253,42 +252,3 @@ def _rows(
             scheduled_at=draft.scheduled_at,
             expires_at=draft.expires_at,
         )
-
-
-# Plain SQL: one accept writes one row here, and the ORM would take longer to phrase it than the database to store it.
-_CONTENT = """
-INSERT INTO messaging_content
-       (id, template_version_id, workspace_id, sender, reply_to, cc, bcc, subject, body, text, headers, media, sealed)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-
-
-def _write_contents(draft: Draft, workspace_id: UUID, wordings: Sequence[Wording], sealer: Sealer | None) -> None:
-    """Write a Content for each wording, with the draft's own parts: those of a template are kept by its version."""
-    shared: list[Any] = [workspace_id, draft.sender, draft.reply_to, list(draft.cc), list(draft.bcc)]
-    encode, media = msgspec.json.encode, draft.media.given() if draft.media else None
-    said: list[Any] = [draft.subject, draft.body, draft.text, encode(draft.headers).decode()]
-    said += [encode(media).decode() if media else None, None]
-    files: list[models.Attachment] = []
-    with connection.cursor() as cursor:
-        for wording in wordings:
-            own = [_file(wording.content_id, file, sealer) for file in draft.attachments]
-            files += own
-            if sealer is not None:
-                named = zip(own, draft.attachments, strict=True)
-                names = {str(row.id): (file.filename, file.content_id or "") for row, file in named}
-                sealed = seal_content(sealer, draft.parts, draft.headers, names, media=media, row=wording.content_id)
-                said = ["", "", "", "{}", None, sealed]
-            version_id = wording.edition.said.id if wording.edition else None
-            cursor.execute(_CONTENT, [wording.content_id, version_id, *shared, *said])
-    if files:
-        models.Attachment.objects.bulk_create(files)
-
-
-def _file(content_id: UUID, file: Attachment, sealer: Sealer | None) -> models.Attachment:
-    row = models.Attachment(content_id=content_id, content_type=file.content_type, size=len(file.content))
-    if sealer is None:
-        row.filename, row.inline_id, row.data = file.filename, file.content_id or "", file.content
-    else:
-        row.filename, row.inline_id, row.data = "", "", seal_file(sealer, file.content, row=row.id)
-    return row

@@ -128,6 +128,8 @@ _one_ringer = threading.Lock()
 
 def ring(*lanes: Lane) -> None:
     """Let the workers of these lanes know that rows wait; returns at once and never raises."""
+    if not lanes:
+        return
     # A cache alone lets two threads make one each.
     with _one_ringer:
         ringer = _ringer(os.getpid())

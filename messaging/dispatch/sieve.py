@@ -45,7 +45,7 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Wrong:
+class Wrong:
     """What is wrong with a recipient's own part, and where."""
 
     pointer: str
@@ -83,9 +83,9 @@ def sift(
         wording = wordings.of(person.locale if person else "")
         if person is not None:
             recipient = _filled(recipient, person, wording.prepared)
-        subject = _subject(wording.prepared, recipient, address, whole=wording.content_id not in tried)
+        subject = subject_of(wording.prepared, recipient, address, whole=wording.content_id not in tried)
         tried.add(wording.content_id)
-        if isinstance(subject, _Wrong):
+        if isinstance(subject, Wrong):
             rejected.append(Rejected(index=index, code=subject.code, detail=subject.detail, pointer=subject.pointer))
             continue
         taken.append(
@@ -120,7 +120,7 @@ def _filled(recipient: Recipient, person: Person, prepared: Prepared) -> Recipie
     return replace(recipient, name=recipient.name or person.name, data=data)
 
 
-def _subject(prepared: Prepared, recipient: Recipient, address: str, *, whole: bool) -> str | _Wrong:
+def subject_of(prepared: Prepared, recipient: Recipient, address: str, *, whole: bool) -> str | Wrong:
     """Check a recipient's own part and render the subject for it.
 
     `whole` renders the rest too, for nothing but to see whether that can be done: once for each wording, since for all
@@ -130,25 +130,25 @@ def _subject(prepared: Prepared, recipient: Recipient, address: str, *, whole: b
         try:
             screen.one_line(recipient.name)
         except screen.Unclean as error:
-            return _Wrong(pointer="/name", code=error.code, detail=error.detail)
+            return Wrong(pointer="/name", code=error.code, detail=error.detail)
     if prepared.static:
         return _line(prepared, {}, pointer="/subject")
     context = context_of(recipient.data or {}, recipient.name, address)
     missing = prepared.missing(context)
     if missing:
         detail = f"the template needs: {', '.join(missing)[:_LONGEST_DETAIL]}"
-        return _Wrong(pointer="/data", code="missing_variables", detail=detail)
+        return Wrong(pointer="/data", code="missing_variables", detail=detail)
     try:
         if whole:
             prepared.body.render(context)
             prepared.text.render(context)
     except RenderFailed as error:
-        return _Wrong(pointer="/data", code="render_failed", detail=error.detail)
+        return Wrong(pointer="/data", code="render_failed", detail=error.detail)
     return _line(prepared, context, pointer="/data")
 
 
-def _line(prepared: Prepared, context: Mapping[str, Any], *, pointer: str) -> str | _Wrong:
+def _line(prepared: Prepared, context: Mapping[str, Any], *, pointer: str) -> str | Wrong:
     try:
         return render_subject(prepared.subject, context)
     except RenderFailed as error:
-        return _Wrong(pointer=pointer, code="render_failed", detail=error.detail)
+        return Wrong(pointer=pointer, code="render_failed", detail=error.detail)

@@ -41,14 +41,21 @@ class Counts:
 
 
 def items(
-    *, reader: Reader, unread: bool = False, archived: bool = False, ascending: bool, beyond: UUID | None, limit: int
+    *,
+    reader: Reader,
+    unread: bool = False,
+    archived: bool = False,
+    ascending: bool,
+    beyond: UUID | None,
+    limit: int,
+    offset: int = 0,
 ) -> list[Message]:
     """A stretch of the feed, without what was put away, or only that."""
     branches = []
     for address in addresses_of(workspace_id=reader.workspace_id, avatar_id=reader.avatar_id):
         rows = _sent_to(reader, [address]).filter(archived_at__isnull=not archived)
         branches.append(rows.filter(opened_at__isnull=True) if unread else rows)
-    return stretch(branches, ascending=ascending, beyond=beyond, limit=limit)
+    return stretch(branches, ascending=ascending, beyond=beyond, limit=limit, offset=offset)
 
 
 def stretch(
@@ -82,8 +89,13 @@ def see(*, reader: Reader, message_id: UUID) -> Message:
     Raises:
         NotFound: it is not in the reader's feed.
     """
-    _feed(reader).filter(id=message_id, seen_at__isnull=True).update(seen_at=Now())
+    see_many(reader=reader, ids=[message_id])
     return _one(reader, message_id)
+
+
+def see_many(*, reader: Reader, ids: Sequence[UUID]) -> None:
+    """Note that items were on the reader's screen; ids that are not in the reader's feed are passed by."""
+    _feed(reader).filter(id__in=ids, seen_at__isnull=True).update(seen_at=Now())
 
 
 def read(*, reader: Reader, message_id: UUID) -> Message:

@@ -22,9 +22,18 @@ Said = Mapping[str, ConsentStatus]
 
 
 def put(
-    *, workspace_id: UUID, contact_id: UUID, channel: Channel, category: str, status: ConsentStatus, author_id: UUID
+    *,
+    workspace_id: UUID,
+    contact_id: UUID,
+    channel: Channel,
+    category: str,
+    status: ConsentStatus,
+    author_id: UUID | None,
+    message_id: UUID | None = None,
 ) -> Contact:
     """Write down what a contact says about a category on a channel, in place of what it said before.
+
+    The author is who wrote it down, none where it was the contact; the message is the one through which it was said.
 
     Raises:
         NotFound: the workspace has no such contact.
@@ -42,6 +51,7 @@ def put(
                     category=word,
                     status=status,
                     author_id=author_id,
+                    message_id=message_id,
                     updated_at=Now(),
                 )
             ],

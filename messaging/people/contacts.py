@@ -26,6 +26,7 @@ from channels_app.types import Channel
 from messaging.errors import AlreadyExists, FieldError, Invalid, NotFound
 from messaging.models import ConsentStatus, Contact, Reason, Suppression
 from messaging.models.keys import uuid7
+from messaging.people import names
 from messaging.people.lines import line
 
 ID_LENGTH = 255
@@ -64,6 +65,12 @@ def get(*, workspace_id: UUID, contact_id: UUID) -> Contact:
     return contact
 
 
+def kept_id(*, workspace_id: UUID, contact_id: UUID) -> UUID:
+    """The id of the contact that one was merged into; any other id as it is."""
+    merged = contacts_of(workspace_id=workspace_id).filter(aliases__pk=contact_id).values_list("id", flat=True)
+    return merged.first() or contact_id
+
+
 def missing() -> NotFound:
     """The refusal of an id that no contact of the workspace has."""
     return NotFound("There is no such contact.", code="contact_not_found")
@@ -76,7 +83,8 @@ def create(*, workspace_id: UUID, fields: Mapping[str, Any]) -> Contact:
         Invalid: a value is malformed, or there is nothing to reach the contact by.
         AlreadyExists: the external id or the avatar belongs to another contact.
     """
-    contact = Contact(id=uuid7(), workspace_id=workspace_id, **cleaned(fields))
+    contact = Contact(id=uuid7(), workspace_id=workspace_id)
+    _write(contact, cleaned(fields))
     _demand_reach(contact)
     with _unique():
         contact.save(force_insert=True)
@@ -94,11 +102,10 @@ def update(*, workspace_id: UUID, contact_id: UUID, fields: Mapping[str, Any]) -
     changes = cleaned(fields)
     with _unique():
         contact = held(workspace_id=workspace_id, contact_id=contact_id)
-        for name, value in changes.items():
-            setattr(contact, name, value)
+        changed = _write(contact, changes)
         _demand_reach(contact)
         contact.updated_at = Now()
-        contact.save(update_fields=[*changes, "folded_name", "folded_email", "updated_at"])
+        contact.save(update_fields=[*changed, "folded_name", "folded_email", "updated_at"])
     return get(workspace_id=workspace_id, contact_id=contact.id)
 
 
@@ -125,6 +132,14 @@ def held(*, workspace_id: UUID, contact_id: UUID) -> Contact:
     if contact is None:
         raise missing()
     return contact
+
+
+def _write(contact: Contact, changes: Mapping[str, Any]) -> list[str]:
+    """Change the fields in memory; give the names of those that changed."""
+    whole = names.united(changes, contact)
+    for name, value in whole.items():
+        setattr(contact, name, value)
+    return list(whole)
 
 
 def _keep_opt_outs(contact: Contact) -> None:
@@ -203,6 +218,10 @@ def _external_id(value: str | None) -> str | None:
     return line(value or "", pointer="", longest=ID_LENGTH) or None
 
 
+def _name(value: str | None) -> str:
+    return line(value or "", pointer="", longest=NAME_LENGTH)
+
+
 def _locale(value: str | None) -> str:
     text = value or ""
     if text and not (len(text) <= 35 and _LOCALE.fullmatch(text)):
@@ -239,7 +258,9 @@ def _attributes(value: dict[str, Any] | None) -> dict[str, Any]:
 _CLEANERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "external_id": _external_id,
     "avatar_id": lambda value: value,
-    "name": lambda value: line(value or "", pointer="", longest=NAME_LENGTH),
+    "name": _name,
+    "first_name": _name,
+    "last_name": _name,
     "email": _address(Channel.EMAIL),
     "phone": _address(Channel.SMS),
     "telegram_chat_id": _address(Channel.TELEGRAM),

@@ -20,13 +20,25 @@ from messaging.models import (
     ConsentStatus,
     Contact,
     ContactAlias,
+    ContactEvent,
     PushSubscription,
     Suppression,
 )
 from messaging.people import contacts
 from messaging.people.consent import stricter
 
-_FILLED = ("external_id", "avatar_id", "name", "email", "phone", "telegram_chat_id", "locale", "time_zone")
+_FILLED = (
+    "external_id",
+    "avatar_id",
+    "name",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "telegram_chat_id",
+    "locale",
+    "time_zone",
+)
 
 
 def merge(*, workspace_id: UUID, keep: UUID, other: UUID) -> Contact:
@@ -85,6 +97,7 @@ def _move_rows(kept: Contact, gone: Contact) -> None:
     Suppression.objects.filter(contact=gone).update(contact=kept)
     PushSubscription.objects.filter(contact=gone).update(contact=kept)
     ContactAlias.objects.filter(contact=gone).update(contact=kept)
+    ContactEvent.objects.filter(contact=gone).update(contact=kept)
     # Where a campaign goes to both, the one that is kept has its place already.
     own = Audience.objects.filter(contact=kept, campaign=OuterRef("campaign"), channel=OuterRef("channel"))
     Audience.objects.filter(~Exists(own), contact=gone).update(contact=kept)

@@ -7,7 +7,7 @@ import binascii
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from channels_app.addresses import normalise
 from channels_app.errors import InvalidAddress
@@ -36,6 +36,15 @@ def get(*, workspace_id: UUID, subscription_id: UUID) -> PushSubscription:
     if found is None:
         raise NotFound("There is no such subscription.", code="subscription_not_found")
     return found
+
+
+def is_known(*, workspace_id: UUID, name: str) -> bool:
+    """Whether a name is that of a contact, or the endpoint or id of a subscription."""
+    if recipients.find(workspace_id=workspace_id, names=[name]):
+        return True
+    key = recipients.as_key(name)
+    named = Q(endpoint=name) if key is None else Q(endpoint=name) | Q(id=key)
+    return subscriptions_of(workspace_id=workspace_id).filter(named, active=True).exists()
 
 
 def register(

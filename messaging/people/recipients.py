@@ -15,8 +15,9 @@ import msgspec
 from django.db import connection
 from django.db.models import Q
 
+from channels_app.addresses import normalise
 from channels_app.types import Channel
-from messaging.models import ContactAlias, Member, User
+from messaging.models import Contact, ContactAlias, Member, User
 
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
@@ -50,7 +51,8 @@ SELECT id::text, contact_id FROM messaging_pushsubscription
 
 
 class Asked(Protocol):
-    """What a send says about one recipient: one of these, the others empty."""
+    """What a send says about one recipient: one of these, the others empty; or an address with the contact whose it is,
+    if there is such a contact."""
 
     @property
     def to(self) -> str: ...
@@ -166,7 +168,9 @@ def resolve(
         person = faces.get(each.avatar_id) if each.avatar_id else known.get(each.contact_id or each.to)
         if channel is Channel.DIRECT and not each.contact_id and _is_another(person, each.to, members):
             person = None
-        if person is not None:
+        if each.to and each.contact_id:
+            found.append(Found(address=each.to, contact_id=person.id if person else None, person=person))
+        elif person is not None:
             found.append(_reached(person, channel, pointer, subscribed))
         elif channel is Channel.DIRECT and not each.contact_id:
             found.append(_faced(each, pointer, members, taken))
@@ -254,6 +258,19 @@ def ids_of(*, workspace_id: UUID, name: str) -> list[UUID]:
         key = as_key(name)
         return [] if key is None else [key]
     return [person.id, *ContactAlias.objects.filter(contact_id=person.id).order_by("id").values_list("id", flat=True)]
+
+
+def only_bearer(*, workspace_id: UUID, channel: Channel, address: str) -> str:
+    """The id of the one contact that has this address for the channel; empty where there is none, or more than one.
+
+    Raises:
+        InvalidAddress: the channel cannot reach such an address.
+    """
+    column = "email" if channel is Channel.EMAIL else "phone"
+    spelled = normalise(channel, address)
+    rows = Contact.objects.filter(**{"workspace_id": workspace_id, column: spelled})
+    found = list(rows.order_by("id").values_list("id", flat=True)[:2])
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def as_key(name: str) -> UUID | None:

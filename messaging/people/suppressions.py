@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from channels_app.adapters.sandbox import spelled_scenario
@@ -18,11 +18,12 @@ from channels_app.errors import InvalidAddress
 from channels_app.registry import SANDBOX
 from channels_app.types import Channel, ReceiptKind
 from messaging.errors import Invalid, NotFound
-from messaging.models import Reason, Suppression
+from messaging.models import Contact, Reason, Suppression
 from messaging.models.keys import uuid7
 from messaging.models.people import ALL
 from messaging.people import recipients
 from messaging.people.consent import checked_category
+from messaging.people.contacts import CHANNELS
 
 
 def suppressions_of(*, workspace_id: UUID) -> QuerySet[Suppression]:
@@ -111,6 +112,29 @@ def _place(workspace_id: UUID, channel: Channel, address: str | None, contact: s
     if not spelling:
         raise Invalid.at("/contact_id", "contact_unreachable", f"The contact has no address for {channel}.")
     return person.id, spelling
+
+
+def opt_out(*, workspace_id: UUID, channel: Channel, address: str, category: str, message_id: UUID | None) -> None:
+    """Put the address of somebody who opted out and is no contact on the list; once is enough."""
+    row = Suppression(
+        id=uuid7(),
+        workspace_id=workspace_id,
+        channel=channel.value,
+        address=address,
+        category=checked_category(category),
+        reason=Reason.OPTED_OUT,
+        message_id=message_id,
+    )
+    Suppression.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def about(contact: Contact) -> QuerySet[Suppression]:
+    """What keeps a contact, or one of its addresses, from messages, or kept it once."""
+    places = Q(contact=contact)
+    for name, channels in CHANNELS.items():
+        if address := getattr(contact, name):
+            places |= Q(channel__in=[channel.value for channel in channels], address=address)
+    return suppressions_of(workspace_id=contact.workspace_id).filter(places).order_by("id")
 
 
 def lift(*, workspace_id: UUID | None, ids: Sequence[UUID], user_id: UUID) -> int:

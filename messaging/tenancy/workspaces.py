@@ -78,7 +78,7 @@ def create(*, caller: Caller, name: str, slug: str | None = None) -> Workspace:
     with transaction.atomic():
         workspace = make(name=name, slug=slug)
         Member.objects.create(workspace=workspace, user_id=caller.user_id, role=Role.OWNER)
-    workspace.refresh_from_db(fields=["created_at"])
+    workspace.refresh_from_db()
     return workspace
 
 

@@ -63,7 +63,14 @@ CODES: dict[type[DispatchError], tuple[str, HTTPStatus]] = {
 }
 """What each error is on the wire; one that is not named is what its nearest ancestor is."""
 
-FIELDS: dict[str, str] = {"template": "templateId", "contact": "contactId", "data": "metadata"}
+FIELDS: dict[str, str] = {
+    "template": "templateId",
+    "contact": "contactId",
+    "data": "metadata",
+    "kind": "type",
+    "scheduled_at": "startAt",
+    "ends_at": "endAt",
+}
 """Where the domain names a field otherwise than by the same word in camel case."""
 
 _REFUSALS = {
@@ -169,7 +176,7 @@ def _code_of(error: DispatchError) -> tuple[str, HTTPStatus]:
 
 def _details(error: DispatchError) -> Details | UnsetType:
     fields: dict[str, list[str]] = {}
-    for each in error.errors:
+    for each in (known for known in error.errors if known.pointer):
         fields.setdefault(field_name(each.pointer), []).append(each.detail)
     # An error's own code says more than the surface's only where it is not the one that its kind always has.
     told = error.code != type(error).code

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, overload
 from uuid import UUID
 
-from messaging.errors import NotFound
+from messaging.errors import Invalid, NotFound
 
 LONGEST = 100
 """Characters of an id that comes in; whatever is longer is none of ours."""
@@ -52,6 +52,18 @@ class Kind(StrEnum):
         key = self.read(text)
         if key is None:
             raise NotFound(f"There is no such {_NAMES[self]}.", code=f"{self.name.lower()}_not_found")
+        return key
+
+    def asked(self, text: str, pointer: str) -> UUID:
+        """The key behind an id by which a list is narrowed.
+
+        Raises:
+            Invalid: it is no id of this kind.
+        """
+        key = self.read(text)
+        if key is None:
+            detail = f"An id here reads {self.value}_ and 32 hexadecimal digits."
+            raise Invalid.at(pointer, "invalid_value", detail)
         return key
 
 

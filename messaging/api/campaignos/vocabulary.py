@@ -11,6 +11,17 @@ from messaging.state import Standing
 ChannelWord = Literal["EMAIL", "PUSH", "TELEGRAM", "ONSITE", "WEBHOOK"]
 StatusWord = Literal["QUEUED", "SENDING", "SENT", "DELIVERED", "OPENED", "CLICKED", "BOUNCED", "FAILED", "UNSUBSCRIBED"]
 CampaignWord = Literal["DRAFT", "SCHEDULED", "ACTIVE", "PAUSED", "COMPLETED", "ARCHIVED"]
+FailureWord = Literal[
+    "CONTACT_UNREACHABLE",
+    "CONTACT_OPTED_OUT",
+    "CHANNEL_NOT_CONFIGURED",
+    "TEMPLATE_NOT_FOUND",
+    "PROVIDER_ERROR",
+    "RENDER_ERROR",
+    "FREQUENCY_CAPPED",
+    "QUIET_HOURS",
+    "CANCELLED",
+]
 ModeWord = Literal["live", "test"]
 RoleWord = Literal["OWNER", "ADMIN", "OPERATOR", "MEMBER", "VIEWER"]
 
@@ -50,6 +61,20 @@ CAMPAIGN_OUT: dict[CampaignStatus, CampaignWord] = {
     CampaignStatus.PARTLY_FAILED: "COMPLETED",
     CampaignStatus.CANCELLED: "ARCHIVED",
 }
+
+PROVIDER_ERROR: FailureWord = "PROVIDER_ERROR"
+FAILURE_OUT: dict[str, FailureWord] = {
+    "contact_unreachable": "CONTACT_UNREACHABLE",
+    "invalid_recipient": "CONTACT_UNREACHABLE",
+    "suppressed": "CONTACT_OPTED_OUT",
+    "provider_not_configured": "CHANNEL_NOT_CONFIGURED",
+    "template_not_found": "TEMPLATE_NOT_FOUND",
+    "missing_variables": "RENDER_ERROR",
+    "render_failed": "RENDER_ERROR",
+    "frequency_capped": "FREQUENCY_CAPPED",
+    "quiet_hours": "QUIET_HOURS",
+}
+"""Why a message does not go out, by the domain's code; what a message ended with and is not here is the provider's."""
 
 ROLE_OUT: dict[Role, RoleWord] = {
     Role.OWNER: "OWNER",

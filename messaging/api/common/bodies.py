@@ -50,6 +50,16 @@ def read(request: HttpRequest) -> bytes:
     """
     if not _JSON.match(request.META.get("CONTENT_TYPE", "")):
         raise WrongMediaType("The body must be application/json in UTF-8.")
+    return read_any(request)
+
+
+def read_any(request: HttpRequest) -> bytes:
+    """Give the body of a request of any kind, never more than `MAX_BODY_BYTES`.
+
+    Raises:
+        WrongMediaType: the body is compressed.
+        TooLarge: it is longer than a request may be, whether its length was announced or not.
+    """
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise WrongMediaType("The body must not be compressed.")
     limit: int = settings.MAX_BODY_BYTES

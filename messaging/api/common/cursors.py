@@ -18,6 +18,8 @@ LIMIT = 50
 LARGEST = 200
 _VERSION = b"\x01"
 _SIGNATURE = 16
+_BYTES = 1 + 1 + 16
+"""Version, direction, key."""
 
 
 class Keyed(Protocol):
@@ -52,8 +54,7 @@ class Slice(Generic[K]):
 
 def write(cursor: Cursor, *, query: str) -> str:
     """The cursor as text that only stands for the list of `query`: its workspace, filters and order."""
-    payload = _VERSION + (b"\x01" if cursor.back else b"\x00") + cursor.key.bytes
-    return base64.urlsafe_b64encode(payload + _sign(payload, query)).decode().rstrip("=")
+    return wrap(_VERSION + (b"\x01" if cursor.back else b"\x00") + cursor.key.bytes, query=query)
 
 
 def read(text: str, *, query: str) -> Cursor:
@@ -62,20 +63,31 @@ def read(text: str, *, query: str) -> Cursor:
     Raises:
         Invalid: we did not write it, or for another list.
     """
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    payload, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
-    sound = len(payload) == 18 and payload[:1] == _VERSION and hmac.compare_digest(signature, _sign(payload, query))
-    if not sound:
+    payload = unwrap(text, query=query)
+    if payload is None or len(payload) != _BYTES or payload[:1] != _VERSION:
         raise Invalid.at("/cursor", "invalid_cursor", "The cursor is not one of this list with these filters.")
     return Cursor(key=UUID(bytes=payload[2:]), back=payload[1] == 1)
 
 
+def wrap(payload: bytes, *, query: str) -> str:
+    """The payload, signed for the list of `query`, as text that stands in a URL as it is."""
+    return base64.urlsafe_b64encode(payload + _sign(payload, query)).decode().rstrip("=")
+
+
+def unwrap(text: str, *, query: str) -> bytes | None:
+    """The payload that was wrapped; None for what we did not write, or for another list."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    payload, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
+    return payload if hmac.compare_digest(signature, _sign(payload, query)) else None
+
+
 def _sign(payload: bytes, query: str) -> bytes:
+    """The length keeps what ends the payload from passing for what begins the query."""
     key = hmac.digest(settings.SECRET_KEY.encode(), b"dispatch cursors", "sha256")
-    return hmac.digest(key, payload + query.encode(), "sha256")[:_SIGNATURE]
+    return hmac.digest(key, len(payload).to_bytes(4, "big") + payload + query.encode(), "sha256")[:_SIGNATURE]
 
 
 def turn(fetch: Fetch[K], *, cursor: Cursor | None, ascending: bool, limit: int) -> Slice[K]:

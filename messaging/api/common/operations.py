@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from messaging.api.common.rendering import JSON
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -17,9 +18,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same key with the same body gives the same answer, and sends once.",
 )
+PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="`respond-async` (RFC 7240): the answer does not wait for the outcome.",
+)
 WORKSPACE = OpenApiParameter(
     "X-Workspace", str, OpenApiParameter.HEADER, description="Id or slug; the first joined where it is left out."
 )
+
+
+class Array(Generic[T]):
+    """Says of an answer that it is a bare array of such Structs."""
 
 
 def describe(

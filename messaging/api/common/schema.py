@@ -19,6 +19,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.views import SpectacularSwaggerView
 
+from messaging.api.common.operations import Array
 from messaging.api.common.rendering import JSON, encode
 from messaging.errors import DispatchError
 
@@ -47,11 +48,42 @@ class StructExtension(OpenApiSerializerExtension):
     def map_serializer(self, auto_schema: Any, direction: str) -> Any:
         own = self.get_name(auto_schema, direction)
         _, components = msgspec.json.schema_components([self.target], ref_template=_REF)
-        for name, described in components.items():
-            if name != own:
-                component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=described)
-                auto_schema.registry.register_on_missing(component)
+        _register(auto_schema, {name: schema for name, schema in components.items() if name != own})
         return components[own]
+
+
+class ArrayExtension(OpenApiSerializerExtension):
+    """Describes bare arrays of Structs."""
+
+    target_class = "messaging.api.common.operations.Array"
+    match_subclasses = True
+
+    @classmethod
+    def _matches(cls, target: Any) -> bool:
+        return getattr(target, "__origin__", None) is Array
+
+    def get_name(self, auto_schema: Any, direction: str) -> str:
+        return f"{self._reference()}Array"
+
+    def get_identity(self, auto_schema: Any, direction: str) -> str:
+        return self.get_name(auto_schema, direction)
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> Any:
+        _register(auto_schema, msgspec.json.schema_components([self._of()], ref_template=_REF)[1])
+        return {"type": "array", "items": {"$ref": _REF.format(name=self._reference())}}
+
+    def _of(self) -> Any:
+        return self.target.__args__[0]
+
+    def _reference(self) -> str:
+        (reference,), _ = msgspec.json.schema_components([self._of()], ref_template="{name}")
+        return str(reference["$ref"])
+
+
+def _register(auto_schema: Any, components: dict[str, Any]) -> None:
+    for name, described in components.items():
+        component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=described)
+        auto_schema.registry.register_on_missing(component)
 
 
 class _Scheme(OpenApiAuthenticationExtension):

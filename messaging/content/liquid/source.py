@@ -48,6 +48,14 @@ def refuse(code: str, detail: str, *, source: str, at: int, field: str) -> NoRet
     raise TemplateRefused(code, detail, line=line, column=column, field=field)
 
 
+def literal(text: str) -> str:
+    """The source that every render gives this text for: what looks like a marker in it is none."""
+    if not _OPEN.search(text):
+        return text
+    apart = _END_RAW.sub(lambda end: f"{end[0][0]}{{% endraw %}}{{% raw %}}{end[0][1:]}", text)
+    return f"{{% raw %}}{apart}{{% endraw %}}"
+
+
 def scan(source: str, *, field: str) -> list[Token]:
     """The tokens of a source, as python-liquid's parser takes them. Raises TemplateRefused."""
     return _Scan(source, field).run()

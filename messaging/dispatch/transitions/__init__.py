@@ -5,6 +5,7 @@ which messages moved. Times come from the database's clock. Whoever may meet ano
 in key order, so that an event is stamped after the change that it follows.
 """
 
+from messaging.dispatch.transitions.amend import Amendment, amend, hide_many
 from messaging.dispatch.transitions.begin import NewMessage, begin_many
 from messaging.dispatch.transitions.claim import Claimed, claim_many
 from messaging.dispatch.transitions.move import (
@@ -24,15 +25,18 @@ from messaging.dispatch.transitions.waiting import awaits, give_up
 __all__ = [
     "FAR",
     "HELD",
+    "Amendment",
     "Claimed",
     "Move",
     "NewMessage",
     "advance_many",
+    "amend",
     "awaits",
     "begin_many",
     "claim_many",
     "flush_many",
     "give_up",
+    "hide_many",
     "lock",
     "mark_handed_over",
     "retry_many",

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from channels_app.types import Channel
+from messaging.dispatch.statements import prepared
 from messaging.models.keys import uuid7
 from messaging.people import refusals
 from messaging.state import Priority
@@ -63,7 +63,7 @@ WITH wanted AS (
       FROM numbered HAVING count(*) > 0
 ), moved AS (
     UPDATE messaging_message m
-       SET status = 'SENDING', claim_id = %(claim)s, attempts = m.attempts + 1, sending_at = now(),
+       SET status = 'SENDING', claim_id = %(claim)s, attempts = m.attempts + 1, sending_at = clock_timestamp(),
            next_attempt_at = NULL
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
@@ -71,7 +71,7 @@ WITH wanted AS (
            COALESCE(m.awaited_until > now(), false) AS awaited
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
-    SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', now(), 'worker', attempts FROM moved
+    SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', sending_at, 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
        throttles, on_unknown, sending_at, sealed, awaited, refusal.told AS refusal
@@ -96,22 +96,19 @@ def claim_many(
     last.
     """
     events = [uuid7() for _ in range(sum(shares.values()))]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM.replace("{probe}", refusals.probe(Channel(channel))),
-            {
-                "workspaces": list(shares),
-                "shares": list(shares.values()),
-                "channel": channel,
-                "priority": priority.value,
-                "claim": claim_id,
-                "worker": worker,
-                "group": group,
-                "lease": lease,
-                "events": events,
-            },
-        )
-        names = [column.name for column in cursor.description]
+    parameters = {
+        "workspaces": list(shares),
+        "shares": list(shares.values()),
+        "channel": channel,
+        "priority": priority.value,
+        "claim": claim_id,
+        "worker": worker,
+        "group": group,
+        "lease": lease,
+        "events": events,
+    }
+    with prepared(_CLAIM.replace("{probe}", refusals.probe(Channel(channel))), parameters) as cursor:
+        names = [column.name for column in cursor.description or ()]
         return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from channels_app.types import Attachment, Channel
+from channels_app.types import Attachment, Channel, Media
 from messaging.admin import base, messages
 from messaging.dispatch import transitions
 from messaging.dispatch.transitions import Move
@@ -129,6 +129,17 @@ def test_counting_stops_at_the_bound(operator: Client, monkeypatch: pytest.Monke
     counts = [query["sql"] for query in queries if "COUNT(*)" in query["sql"] and "messaging_message" in query["sql"]]
     assert counts
     assert all("LIMIT" in sql for sql in counts)
+
+
+def test_media_are_shown_on_the_pages_of_the_message_and_of_its_content(operator: Client) -> None:
+    media = Media(url="https://files.example/a.png", caption=ATTACK)
+    key = accept_message(make_workspace(), "+12025550100", channel=Channel.WHATSAPP, subject="", text="Hi", media=media)
+    content = reverse("admin:messaging_content_change", args=[message(key).content_id])
+    for path in (page(key), content):
+        text = operator.get(path).content.decode()
+        assert "https://files.example/a.png" in text
+        assert ESCAPED in text
+        assert ATTACK not in text
 
 
 def test_the_page_of_a_message_tells_its_story(operator: Client) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from messaging.content.rendering import (
     LONG_LENGTH,
@@ -15,6 +17,7 @@ from messaging.content.rendering import (
     TemplateRefused,
     compile,
     context_of,
+    literal,
     render_subject,
 )
 
@@ -338,3 +341,12 @@ class TestPlainTemplates:
         for value in self.VALUES:
             for context in ({"a": value}, {"a": value, "b": value}, {"a": value, "b": {"c": value, "d": [value]}}):
                 assert outcome(plain, context) == outcome(engine, context), (source, value)
+
+
+@given(st.lists(st.sampled_from(["{", "}", "%", "{{", "}}", "{%", "%}", "-", " ", "endraw", "raw", "n", "ä", "\n"])))
+@example(["{% endraw %}"])
+@example(["{%- endraw -%}", "{% raw %}", "{{ n }}"])
+@example(["{", "{% endraw %}"])
+def test_a_literal_text_is_given_as_it_is(pieces):
+    text = "".join(pieces)
+    assert compile(literal(text), html=True, field="body").render({"n": 3}) == text

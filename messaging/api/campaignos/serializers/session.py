@@ -30,7 +30,7 @@ class Credentials(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
         return self.username or members.username_of(email=self.email or "") or self.email or ""
 
 
-class Person(Struct, rename="camel", kw_only=True, frozen=True):
+class SignedIn(Struct, rename="camel", kw_only=True, frozen=True):
     """Who is signed in."""
 
     avatar_id: UUID
@@ -42,7 +42,7 @@ class Session(Struct, rename="camel", kw_only=True, frozen=True):
     """A session that was begun or goes on; requests that write carry `csrfToken` as `X-CSRFToken`."""
 
     success: bool = True
-    user: Person
+    user: SignedIn
     csrf_token: str
 
 
@@ -56,5 +56,5 @@ class Health(Struct, kw_only=True, frozen=True):
 
 def session(user: models.User, csrf_token: str) -> Session:
     """A session as it is shown to its person."""
-    person = Person(avatar_id=user.avatar_id, username=user.username, email=user.email or None)
+    person = SignedIn(avatar_id=user.avatar_id, username=user.username, email=user.email or None)
     return Session(user=person, csrf_token=csrf_token)

@@ -20,7 +20,7 @@ Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Settings(Struct, rename="camel", kw_only=True, frozen=True):
+class WorkspaceSettings(Struct, rename="camel", kw_only=True, frozen=True):
     """How a workspace sends."""
 
     language: str
@@ -38,7 +38,7 @@ class Workspace(Struct, rename="camel", kw_only=True, frozen=True):
     name: str
     slug: str
     role: RoleWord
-    settings: Settings
+    settings: WorkspaceSettings
     created_at: Moment
 
 
@@ -119,6 +119,6 @@ def _fields(row: models.Workspace, role: Role) -> dict[str, Any]:
         "name": row.name,
         "slug": row.slug,
         "role": ROLE_OUT[role],
-        "settings": Settings(language=row.language, encrypted=row.encrypted, daily_quota=row.daily_quota),
+        "settings": WorkspaceSettings(language=row.language, encrypted=row.encrypted, daily_quota=row.daily_quota),
         "created_at": stamp(row.created_at),
     }

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.common.rendering import stamp
-from messaging.campaigns.audience import TAGS, Target
+from messaging.campaigns.audience import LARGEST, TAGS, Target
 from messaging.campaigns.plans import CATEGORY_LENGTH, LARGEST_RATE, NAME_LENGTH, Plan
 from messaging.campaigns.progress import Progress, Reach
 from messaging.errors import Invalid
@@ -43,14 +43,16 @@ class Audience(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Contacts with all of the tags that the filter lets through; with neither, every contact.
 
     The filter is an object of equalities: `id`, `external_id`, `locale`, `time_zone`, and `attributes` with an object
-    of attribute and value. A list of values means one of them.
+    of attribute and value. A list of values means one of them. Contacts in `contact_ids` are in the audience whatever
+    the rest says, and are all of it where the rest is empty.
     """
 
     tags: Annotated[list[Tag], Meta(max_length=TAGS)] = []
     filter: dict[str, Any] = {}
+    contact_ids: Annotated[list[UUID], Meta(max_length=LARGEST)] = []
 
     def target(self) -> Target:
-        return Target(tags=tuple(self.tags), filter=self.filter)
+        return Target(tags=tuple(self.tags), filter=self.filter, contacts=tuple(self.contact_ids))
 
 
 class Window(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -113,11 +115,14 @@ class Error(Struct, kw_only=True, frozen=True):
 
 
 class Campaign(Struct, kw_only=True, frozen=True):
-    """One template to many contacts; `counts` has its messages by status, `progress` the part that is done."""
+    """One template to many contacts; `counts` has its messages by status, `progress` the part that is done.
+
+    One that is planned elsewhere step by step may lack a channel or a template as yet.
+    """
 
     id: UUID
     name: str
-    channel: Channel
+    channel: Channel | None
     template: str | None
     category: str
     audience: Audience
@@ -182,10 +187,10 @@ def _fields(row: models.Campaign, made: Progress) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
-        "channel": Channel(row.channel),
+        "channel": Channel(row.channel) if row.channel else None,
         "template": row.template.key if row.template else None,
         "category": row.category,
-        "audience": Audience(tags=row.tags, filter=row.filter),
+        "audience": Audience(tags=row.tags, filter=row.filter, contact_ids=row.contact_ids),
         "data": row.data,
         "status": STATUS_OUT[CampaignStatus(row.status)],
         "error": Error(code=row.error_code, detail=row.error_detail) if row.error_code else None,

@@ -45,7 +45,7 @@ def test_a_campaign_is_made_as_a_draft(ready: Caller):
         "data": {"word": "go"},
         "rate": 100,
         "window": {"start": "09:00", "end": "17:00", "time_zone": "Europe/Berlin"},
-        "audience": {"tags": ["vip"], "filter": {"locale": ["de", "en"]}},
+        "audience": {"tags": ["vip"], "filter": {"locale": ["de", "en"]}, "contact_ids": []},
         "scheduled_at": at.isoformat(),
     }
 
@@ -74,7 +74,7 @@ def test_what_is_left_out_has_its_default(ready: Caller):
     body = read(ready.post(PATH, {**PLAN, "audience": {}}), 201)
 
     assert (body["category"], body["data"], body["rate"], body["window"]) == ("marketing", {}, None, None)
-    assert body["audience"] == {"tags": [], "filter": {}}
+    assert body["audience"] == {"tags": [], "filter": {}, "contact_ids": []}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_draft_is_changed_and_replaced(ready: Caller):
 
     changed = read(ready.ask("PATCH", f"{PATH}/{key}", {"name": "Summer", "rate": None, "audience": {"tags": ["x"]}}))
     assert (changed["name"], changed["rate"], changed["category"]) == ("Summer", None, "news")
-    assert changed["audience"] == {"tags": ["x"], "filter": {}}
+    assert changed["audience"] == {"tags": ["x"], "filter": {}, "contact_ids": []}
     replaced = read(ready.ask("PUT", f"{PATH}/{key}", PLAN))
     assert (replaced["name"], replaced["category"]) == ("Spring", "marketing")
 

@@ -15,6 +15,7 @@ from psycopg.errors import QueryCanceled
 
 from channels_app.types import Channel
 from messaging.dispatch import control, selectors
+from messaging.dispatch.selectors import rows
 from messaging.models import Message
 from messaging.models.keys import uuid7
 from messaging.state import Cause
@@ -191,7 +192,7 @@ def test_offsets_are_for_the_surfaces_that_count(caller: Caller) -> None:
 
 @pytest.mark.django_db
 def test_a_list_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "LIST_SECONDS", 0.05)
-    with pytest.raises(OperationalError) as raised, selectors._bounded(), connection.cursor() as cursor:
+    monkeypatch.setattr(rows, "LIST_SECONDS", 0.05)
+    with pytest.raises(OperationalError) as raised, rows.bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(5)")
     assert isinstance(raised.value.__cause__, QueryCanceled)

@@ -1,0 +1,151 @@
+"""What people without an account say by the links in what they got: nothing more, or this and not that.
+
+A link is all that they show, so it is signed, and a link for something else is refused. Programs that look at links
+before people do send GET, which therefore changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from rest_framework.request import Request
+
+from messaging.api.campaignos.envelope import View, operation
+from messaging.api.campaignos.serializers import consent as out
+from messaging.api.campaignos.vocabulary import CHANNEL_IN, ChannelWord
+from messaging.api.common import bodies
+from messaging.api.common.rendering import answer
+from messaging.content import links
+from messaging.content.links import Link, Purpose
+from messaging.errors import Invalid
+from messaging.people import contacts, preferences
+from messaging.tracking import optout
+from messaging.tracking.optout import Recipient
+
+_HTML = re.compile(r"text/html", re.IGNORECASE)
+_JSON = re.compile(r"application/json", re.IGNORECASE)
+_PAGE = "messaging/unsubscribe.html"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+
+class TokenView(View):
+    """A path that asks for a signed token and nothing else."""
+
+    authentication_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Mail programs say little about what they take; every one gets its answer."""
+
+
+class Unsubscribe(TokenView):
+    @operation("show_unsubscribe", tag="consent", answers={200: out.Unsubscribed}, query=out.UnsubscribeQuery)
+    def get(self, request: Request) -> HttpResponse:
+        """Tell whether the recipient is opted out, and what a POST to the same address would stop. Changes nothing.
+
+        A browser gets a page with a button.
+        """
+        query = self.query(out.UnsubscribeQuery)
+        recipient = _recipient(query.token or None, query.channel or None)
+        done = optout.is_out(recipient)
+        if _HTML.search(request.META.get("HTTP_ACCEPT", "")):
+            return _page(recipient, done=done)
+        return answer(_told(recipient, done=done))
+
+    @operation(
+        "unsubscribe",
+        tag="consent",
+        takes=out.UnsubscribeIn,
+        answers={200: out.Unsubscribed},
+        query=out.UnsubscribeQuery,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Opt the recipient out of the channel, at once. The token stands in the address, as in the one-click POST of
+        RFC 8058 with any body, or in a JSON body."""
+        query = self.query(out.UnsubscribeQuery)
+        body = self._body(request)
+        recipient = _recipient(query.token or body.token, query.channel or body.channel)
+        optout.opt_out(recipient)
+        if _HTML.search(request.META.get("HTTP_ACCEPT", "")):
+            return _page(recipient, done=True)
+        return answer(_told(recipient, done=True))
+
+    def _body(self, request: Request) -> out.UnsubscribeIn:
+        """What a JSON body says; one of another kind, as of a form, says nothing more than its address."""
+        body = bodies.read_any(request._request)
+        if not body or not _JSON.match(request.META.get("CONTENT_TYPE", "")):
+            return out.UnsubscribeIn()
+        return bodies.parse(body, out.UnsubscribeIn)
+
+
+class PreferenceCentre(TokenView):
+    @operation("get_preferences", tag="consent", answers={200: out.Preferences}, query=out.TokenQuery)
+    def get(self, request: Request) -> HttpResponse:
+        """Give what the contact said about each channel."""
+        workspace_id, contact_id = _contact_link(self.query(out.TokenQuery).token or None)
+        return answer(out.preferences(contacts.get(workspace_id=workspace_id, contact_id=contact_id)))
+
+    @operation(
+        "put_preferences",
+        tag="consent",
+        takes=out.PreferencesIn,
+        answers={200: out.Preferences},
+        query=out.TokenQuery,
+    )
+    def put(self, request: Request) -> HttpResponse:
+        """Write down what the contact wants; it holds at once."""
+        wanted = self.parsed(out.PreferencesIn)
+        workspace_id, contact_id = _contact_link(self.query(out.TokenQuery).token or wanted.token)
+        row = preferences.say(
+            workspace_id=workspace_id,
+            contact_id=contact_id,
+            preferences=[each.wish() for each in wanted.preferences],
+            via="preferences",
+        )
+        return answer(out.preferences(row))
+
+
+def _read(token: str | None, purpose: Purpose) -> Link:
+    if token is None:
+        raise Invalid.at("/token", "required", "This needs the token of a link.")
+    return links.read(token, purpose=purpose)
+
+
+def _recipient(token: str | None, channel: ChannelWord | None) -> Recipient:
+    """Whom a token speaks for.
+
+    Raises:
+        Invalid: the token is not good, or is for another channel than the one that is named.
+        NotFound: the contact or the message is gone.
+    """
+    recipient = optout.recipient_of(_read(token, Purpose.UNSUBSCRIBE))
+    if channel is not None and CHANNEL_IN[channel] is not recipient.channel:
+        raise Invalid.at("/channel", "other_channel", "The token is for another channel.")
+    return recipient
+
+
+def _contact_link(token: str | None) -> tuple[UUID, UUID]:
+    """The workspace and the contact that a token for preferences speaks for."""
+    link = _read(token, Purpose.PREFERENCES)
+    if link.contact_id is None:
+        raise Invalid.at("/token", "invalid_token", "The token is for something else.")
+    return link.workspace_id, link.contact_id
+
+
+def _told(recipient: Recipient, *, done: bool) -> out.Unsubscribed:
+    what = out.what(recipient.channel, recipient.category)
+    if done:
+        return out.Unsubscribed(success=True, message=f"You get no more {what}.")
+    return out.Unsubscribed(success=False, message=f"You still get {what}. Send POST to this address to stop them.")
+
+
+def _page(recipient: Recipient, *, done: bool) -> HttpResponse:
+    """The same for people, with a button where there is something to decide."""
+    said = {"what": out.what(recipient.channel, recipient.category), "done": done}
+    return HttpResponse(
+        render_to_string(_PAGE, said),
+        headers={"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"},
+    )

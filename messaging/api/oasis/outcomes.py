@@ -1,0 +1,99 @@
+"""Accepts what is sent here, and tells its outcome."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from channels_app.types import Channel
+from messaging import models
+from messaging.api.oasis.envelope import BY_CODE, SEND_FAILED, Done, Failure, done, failed
+from messaging.api.oasis.serializers import avatars
+from messaging.api.oasis.serializers import messages as out
+from messaging.api.oasis.serializers.sending import Asked, draft_of, recipient_of
+from messaging.api.oasis.vocabulary import STATUS_OUT
+from messaging.content import templates
+from messaging.dispatch import intake, selectors
+from messaging.dispatch.draft import Draft, Recipient
+from messaging.dispatch.sending import Sent
+from messaging.errors import EncryptionFailed, Invalid
+from messaging.people import push
+from messaging.tenancy.access import Caller
+
+_WAITING: Final = frozenset({"Scheduled", "Pending", "Retrying"})
+
+
+def accept(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: bool = False) -> UUID:
+    """Accept one message; give its key.
+
+    Raises:
+        DispatchError: it cannot be taken.
+    """
+    accepted = intake.accept(
+        workspace_id=caller.workspace_id,
+        author_id=caller.user_id,
+        test=caller.test,
+        draft=draft,
+        recipients=[recipient],
+        batch=False,
+        awaited=awaited,
+    )
+    return accepted.ids[0]
+
+
+def created_status() -> int:
+    """With what a created message is answered."""
+    status: int = settings.OASIS_CREATED_STATUS
+    return status
+
+
+def asked_of(caller: Caller, asked: Asked[Any]) -> tuple[Draft, Recipient]:
+    """What is asked for, in the domain's words.
+
+    Raises:
+        Invalid: something is missing or cannot be read, or a push names a device that nobody registered.
+    """
+    draft, recipient = draft_of(asked), recipient_of(asked)
+    if draft.channel is Channel.PUSH and not push.is_known(
+        workspace_id=caller.workspace_id, name=recipient.to or recipient.contact_id
+    ):
+        raise Invalid.at("/recipient", "invalid_recipient", "No push subscription is registered for this recipient.")
+    return draft, recipient
+
+
+def shown(caller: Caller, message_id: UUID) -> out.Message:
+    """A message as it is shown by itself.
+
+    Raises:
+        NotFound: the workspace has none of that id.
+        EncryptionFailed: what it says does not open.
+    """
+    return show(selectors.message(workspace_id=caller.workspace_id, message_id=message_id))
+
+
+def show(row: models.Message) -> out.Message:
+    """The same of a message that was read.
+
+    Raises:
+        EncryptionFailed: what it says does not open.
+    """
+    content = selectors.rendered(message=row)
+    if row.sealed is not None or content is selectors.NOTHING:
+        raise EncryptionFailed("What the message says is encrypted, and does not open.")
+    origin = templates.origins([row]).get(row.content_id)
+    return out.message(row, content, origin, avatars.senders([row]))
+
+
+def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Failure]:
+    """The outcome of a send: 200 where it went out, 202 while it waits, else why it did not."""
+    row = sent.message
+    word = STATUS_OUT[out.standing_of(row)]
+    if word == "Failed":
+        meaning = BY_CODE.get(row.error_code, SEND_FAILED)
+        reason = row.error_detail or row.error_code or "The message came back."
+        return meaning.status.value, failed(request, meaning, reason, message_id=str(row.id))
+    waits = word in _WAITING
+    return 202 if waits else 200, done(show(row), "Message queued" if waits else "Message sent successfully")

@@ -1,0 +1,336 @@
+"""Messages as those who manage them see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+from analytics import statistics
+from channels_app.types import Channel
+from messaging import models
+from messaging.api.common.rendering import stamp
+from messaging.api.oasis.envelope import Moment
+from messaging.api.oasis.vocabulary import (
+    EVENT_OUT,
+    STATUS_OUT,
+    Own,
+    PriorityWord,
+    StatusWord,
+    TypeWord,
+    priority_out,
+    type_out,
+)
+from messaging.content.templates import Origin
+from messaging.dispatch import selectors
+from messaging.dispatch.selectors import Rendered
+from messaging.state import Standing, Status, standing
+
+_HIDDEN = frozenset({Own.PRIORITY, Own.MESSAGE_TYPE, "template", "variables", "encryption"})
+_CONTACT = "contact"
+"""What a template reads of the recipient's contact stands under this name among the data."""
+
+
+class Recipient(Struct, kw_only=True, frozen=True, rename="camel"):
+    """Who was written to; what does not apply is absent."""
+
+    id: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    phone: str | UnsetType = UNSET
+    device_token: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+
+
+class Sender(Struct, kw_only=True, frozen=True):
+    """Whoever sent it: an avatar."""
+
+    id: UUID
+    name: str
+
+
+class Delivery(Struct, kw_only=True, frozen=True, rename="camel"):
+    """How sending goes."""
+
+    attempts: int
+    max_attempts: int
+    next_retry: Moment | None
+    error: str | None
+
+
+class Tracking(Struct, kw_only=True, frozen=True):
+    """What came back of it."""
+
+    opened: bool
+    clicked: bool
+    bounced: bool
+    complained: bool
+
+
+class Timestamps(Struct, kw_only=True, frozen=True, rename="camel"):
+    """When what happened."""
+
+    created_at: Moment
+    sent_at: Moment | None
+    delivered_at: Moment | None
+    read_at: Moment | None
+
+
+class Schedule(Struct, kw_only=True, frozen=True, rename="camel"):
+    """When it is sent."""
+
+    send_at: Moment
+    timezone: str = "UTC"
+
+
+class AttachmentOut(Struct, kw_only=True, frozen=True):
+    """A file that goes with it; its content is not given back."""
+
+    filename: str
+    type: str
+    size: int
+
+
+class MessageRow(Struct, kw_only=True, frozen=True, rename="camel"):
+    """A message among others."""
+
+    id: UUID
+    type: TypeWord
+    status: StatusWord
+    recipient: Recipient
+    subject: str | None
+    content: str
+    sender: Sender | None
+    created_at: Moment
+    sent_at: Moment | None
+    delivered_at: Moment | None
+    read_at: Moment | None
+
+
+class Message(MessageRow, kw_only=True, frozen=True, rename="camel"):
+    """A message by itself. `metadata` has template, variables, priority and encryption, and what the sender put there;
+    `data` is there for a Push alone."""
+
+    html_content: str | None
+    attachments: list[AttachmentOut]
+    data: dict[str, Any] | UnsetType
+    metadata: dict[str, Any]
+    schedule: Schedule | None
+    delivery: Delivery
+    tracking: Tracking
+
+
+class MessageStatus(Struct, kw_only=True, frozen=True, rename="camel"):
+    """Where a message stands."""
+
+    id: UUID
+    status: StatusWord
+    delivery: Delivery
+    tracking: Tracking
+    timestamps: Timestamps
+    last_updated: Moment
+
+
+class TrackingEvent(Struct, kw_only=True, frozen=True):
+    """Something that happened to a message."""
+
+    type: str
+    timestamp: Moment
+    details: dict[str, Any]
+
+
+class MessageRates(Struct, kw_only=True, frozen=True, rename="camel"):
+    """The message's own part in the rates: 1 or 0."""
+
+    open_rate: float
+    click_rate: float
+    bounce_rate: float
+    complaint_rate: float
+
+
+class MessageTracking(Struct, kw_only=True, frozen=True, rename="camel"):
+    """Everything that happened to a message."""
+
+    id: UUID
+    tracking: Tracking
+    events: list[TrackingEvent]
+    analytics: MessageRates
+    last_updated: Moment
+
+
+class Retried(Struct, kw_only=True, frozen=True, rename="camel"):
+    """A message that is tried again."""
+
+    id: UUID
+    status: StatusWord
+    delivery: Delivery
+    retried_at: Moment
+
+
+class Cancelled(Struct, kw_only=True, frozen=True, rename="camel"):
+    """A message that will not be sent."""
+
+    id: UUID
+    status: StatusWord
+    cancelled_at: Moment
+    reason: str
+
+
+class Deleted(Struct, kw_only=True, frozen=True):
+    """A message that is out of the lists."""
+
+    id: UUID
+    deleted: bool = True
+
+
+def standing_of(row: models.Message) -> Standing:
+    """Where a message stands."""
+    return standing(Status(row.status), attempts=row.attempts)
+
+
+def row_fields(row: models.Message, content: Rendered, senders: Mapping[UUID, Sender]) -> dict[str, Any]:
+    """What a list shows of a message."""
+    return {
+        "id": row.id,
+        "type": type_out(row.channel),
+        "status": STATUS_OUT[standing_of(row)],
+        "recipient": recipient(row),
+        "subject": row.subject or None,
+        "content": content.text or content.body,
+        "sender": senders.get(row.author_id) if row.author_id else None,
+        "created_at": stamp(row.created_at),
+        "sent_at": stamp(row.sent_at),
+        "delivered_at": stamp(row.delivered_at),
+        "read_at": stamp(row.opened_at),
+    }
+
+
+def message(row: models.Message, content: Rendered, origin: Origin | None, senders: Mapping[UUID, Sender]) -> Message:
+    """A message as it is shown by itself."""
+    data = {name: value for name, value in (row.data or {}).items() if name != _CONTACT}
+    is_push = row.channel == Channel.PUSH
+    return Message(
+        **row_fields(row, content, senders),
+        html_content=content.body or None if row.channel == Channel.EMAIL else None,
+        attachments=[
+            AttachmentOut(filename=file.filename, type=file.content_type, size=file.size)
+            for file in content.attachments
+        ],
+        data=data if is_push else UNSET,
+        metadata=metadata(row, origin, variables=data, encrypted=content.encrypted),
+        schedule=Schedule(send_at=stamp(row.scheduled_at)) if row.scheduled_at else None,
+        delivery=delivery(row),
+        tracking=tracking(row),
+    )
+
+
+def metadata(
+    row: models.Message, origin: Origin | None, *, variables: dict[str, Any], encrypted: bool
+) -> dict[str, Any]:
+    """How a message is sent, and what its sender put beside that."""
+    shown: dict[str, Any] = {name: value for name, value in row.metadata.items() if name not in _HIDDEN}
+    if origin is not None:
+        shown["template"] = origin.key
+    if variables and row.channel != Channel.DIRECT and (origin is not None or row.channel != Channel.PUSH):
+        shown["variables"] = variables
+    priority: PriorityWord = priority_out(row.priority, row.metadata)
+    return {**shown, "priority": priority, "encryption": encrypted}
+
+
+def recipient(row: models.Message) -> Recipient:
+    """Who was written to, by the words of its channel."""
+    id_ = str(row.contact_id) if row.contact_id else UNSET
+    name = row.name or UNSET
+    match Channel(row.channel):
+        case Channel.EMAIL:
+            return Recipient(id=id_, email=row.recipient, name=name)
+        case Channel.SMS:
+            return Recipient(id=id_, phone=row.recipient, name=name)
+        case Channel.PUSH if row.recipient != id_:
+            return Recipient(id=id_, device_token=row.recipient, name=name)
+        case _:
+            return Recipient(id=row.recipient, name=name)
+
+
+def delivery(row: models.Message) -> Delivery:
+    """How sending goes."""
+    waits = standing_of(row) is Standing.RETRYING
+    return Delivery(
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        next_retry=stamp(row.next_attempt_at) if waits else None,
+        error=(row.error_detail or row.error_code) or None,
+    )
+
+
+def tracking(row: models.Message) -> Tracking:
+    """What came back of it."""
+    return Tracking(
+        opened=row.opened_at is not None,
+        clicked=row.clicked_at is not None,
+        bounced=row.bounced_at is not None,
+        complained=row.complained_at is not None,
+    )
+
+
+def status(row: models.Message) -> MessageStatus:
+    """Where a message stands."""
+    return MessageStatus(
+        id=row.id,
+        status=STATUS_OUT[standing_of(row)],
+        delivery=delivery(row),
+        tracking=tracking(row),
+        timestamps=Timestamps(
+            created_at=stamp(row.created_at),
+            sent_at=stamp(row.sent_at),
+            delivered_at=stamp(row.delivered_at),
+            read_at=stamp(row.opened_at),
+        ),
+        last_updated=stamp(selectors.modified_at(row)),
+    )
+
+
+def tracked(row: models.Message, events: Sequence[models.MessageEvent]) -> MessageTracking:
+    """Everything that happened to a message."""
+    shares = statistics.rates(statistics.counts_of(row))
+    return MessageTracking(
+        id=row.id,
+        tracking=tracking(row),
+        events=[_event(each) for each in events],
+        analytics=MessageRates(
+            open_rate=shares.open,
+            click_rate=shares.click,
+            bounce_rate=shares.bounce,
+            complaint_rate=shares.complaint,
+        ),
+        last_updated=stamp(selectors.modified_at(row)),
+    )
+
+
+def _event(row: models.MessageEvent) -> TrackingEvent:
+    again = row.type == Status.QUEUED.event and row.attempt > 0
+    details = {"attempt": row.attempt, "provider": row.provider or None, **row.detail}
+    return TrackingEvent(
+        type="retrying" if again else EVENT_OUT.get(row.type, row.type), timestamp=stamp(row.at), details=details
+    )
+
+
+def retried(row: models.Message) -> Retried:
+    """A message that was just put in the queue again, whatever has become of it since."""
+    return Retried(
+        id=row.id,
+        status=STATUS_OUT[Standing.RETRYING],
+        delivery=delivery(row),
+        retried_at=stamp(row.retried_at or row.created_at),
+    )
+
+
+def cancelled(row: models.Message, reason: str) -> Cancelled:
+    """A message that was just cancelled."""
+    return Cancelled(
+        id=row.id,
+        status=STATUS_OUT[Standing.CANCELLED],
+        cancelled_at=stamp(row.cancelled_at or row.created_at),
+        reason=reason,
+    )

@@ -1,0 +1,1 @@
+"""The operations of the OASIS messaging API, a module a subject."""

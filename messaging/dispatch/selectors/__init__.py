@@ -1,0 +1,31 @@
+"""Reads messages, always of one workspace, and never those that it deleted."""
+
+from messaging.dispatch.selectors.batches import BatchProgress, batch
+from messaging.dispatch.selectors.contents import NOTHING, Rendered, fill, rendered, rendered_many
+from messaging.dispatch.selectors.filters import ALL, MessageFilter, Party, Sort
+from messaging.dispatch.selectors.lists import Place, messages, place_of
+from messaging.dispatch.selectors.rows import events, message, modified_at
+from messaging.dispatch.selectors.totals import BOUND, Total, total
+
+__all__ = [
+    "ALL",
+    "BOUND",
+    "NOTHING",
+    "BatchProgress",
+    "MessageFilter",
+    "Party",
+    "Place",
+    "Rendered",
+    "Sort",
+    "Total",
+    "batch",
+    "events",
+    "fill",
+    "message",
+    "messages",
+    "modified_at",
+    "place_of",
+    "rendered",
+    "rendered_many",
+    "total",
+]
