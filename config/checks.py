@@ -32,6 +32,21 @@ def check_providers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return found
 
 
+@register(Tags.compatibility)
+def check_rates(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Every rate names a provider that there is."""
+    try:
+        known = {adapter.provider for channel in Channel for adapter in providers.registry().adapters(channel)}
+    except ProviderMissing:
+        # check_providers tells what is wrong.
+        return []
+    unknown = sorted(set(settings.PROVIDER_RATES) - known)
+    if not unknown:
+        return []
+    hint = f"There are: {', '.join(sorted(known)) or 'none'}. The second server of EMAIL_URL is smtp-2."
+    return [Error(f"PROVIDER_RATES names no provider: {', '.join(unknown)}", hint=hint, id="dispatch.E003")]
+
+
 @register(Tags.security)
 def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A process of the stack has secrets of its own."""

@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from channels_app.egress import Egress
 from channels_app.errors import ProviderMissing
+from config.channels import Given, channels, rates
 from config.environment import Environment
 from config.logging import configure, logging_config
 from config.patience import PatientConnection
@@ -55,7 +56,9 @@ def _keys(parts: list[str]) -> dict[str, bytes]:
 
 
 DISPATCH_KEYS = _keys(env.words("DISPATCH_KEYS", [], required=PRODUCTION))
-PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+PUBLIC_BASE_URL_IS_SET = bool(env.text("PUBLIC_BASE_URL", ""))
+"""Whether somebody said where we are reached: providers are given no other URL to report to."""
+PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", env.text("DISPATCH_BASE_URL", "http://127.0.0.1:8000")).rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], required=PRODUCTION)
 if PRODUCTION and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS: name the hosts; * is refused in production")
@@ -240,6 +243,8 @@ PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
 SYNC_WAIT_SECONDS = float(env.integer("SYNC_WAIT_SECONDS", 2, least=0))
 """How long a request that tells of an outcome waits for it, at the longest."""
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
+ASK_SECONDS = 5.0
+"""How long after an unknown outcome the provider is first asked, where it can be asked."""
 OASIS_HTTP_ERRORS = env.choice("OASIS_HTTP_ERRORS", ("200", "strict"), "200")
 OASIS_CREATED_STATUS = int(env.choice("OASIS_CREATED_STATUS", ("201", "200"), "201"))
 OASIS_UNHEALTHY_STATUS = int(env.choice("OASIS_UNHEALTHY_STATUS", ("200", "503"), "200"))
@@ -247,7 +252,9 @@ OASIS_UNHEALTHY_STATUS = int(env.choice("OASIS_UNHEALTHY_STATUS", ("200", "503")
 # Channels: providers in order of preference. In local mode a channel without one uses the sandbox.
 
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Dispatch <dispatch@localhost.localdomain>")
-SANDBOX = not PRODUCTION
+SANDBOX = env.flag("SANDBOX", not PRODUCTION)
+if PRODUCTION and SANDBOX:
+    raise ImproperlyConfigured("SANDBOX: there is none in production; test keys use it everywhere")
 EGRESS_ALLOW = env.words("EGRESS_ALLOW", [])
 try:
     Egress.from_words(EGRESS_ALLOW)
@@ -255,46 +262,34 @@ except ProviderMissing as error:
     raise ImproperlyConfigured(str(error)) from None
 WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS", [])
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", "")
-
-
-def _channels() -> dict[str, list[dict[str, Any]]]:
-    channels: dict[str, list[dict[str, Any]]] = {
-        "email": [
-            {
-                "adapter": "smtp",
-                "url": url,
-                "default_from": DEFAULT_FROM_EMAIL,
-                "timeout": PROVIDER_DEADLINE_SECONDS,
-            }
-            for url in env.words("EMAIL_URL", [])
-        ]
-    }
-    if TELEGRAM_BOT_TOKEN:
-        channels["telegram"] = [
-            {
-                "adapter": "telegram",
-                "token": TELEGRAM_BOT_TOKEN,
-                "base": env.text("TELEGRAM_API_BASE", "https://api.telegram.org"),
-                "secret": env.text("TELEGRAM_WEBHOOK_SECRET", ""),
-                "timeout": PROVIDER_DEADLINE_SECONDS,
-            }
-        ]
-    if WEBHOOK_SECRETS:
-        channels["webhook"] = [
-            {
-                "adapter": "webhook",
-                "secrets": WEBHOOK_SECRETS,
-                "allow": EGRESS_ALLOW,
-                "timeout": PROVIDER_DEADLINE_SECONDS,
-            }
-        ]
-    for name in ("email", "sms", "whatsapp", "push", "telegram", "onsite", "webhook", "direct"):
-        if not channels.get(name) and SANDBOX:
-            channels[name] = [{"adapter": "sandbox"}]
-    return channels
-
-
-CHANNELS = _channels()
+PROVIDER_RATES = rates(env.words("PROVIDER_RATES", []))
+"""Messages a second that a provider takes at the most, by its name."""
+CHANNELS = channels(
+    Given(
+        deadline=PROVIDER_DEADLINE_SECONDS,
+        public_url=PUBLIC_BASE_URL if PUBLIC_BASE_URL_IS_SET else "",
+        email=env.words("EMAIL_URL", []),
+        default_from=DEFAULT_FROM_EMAIL,
+        twilio={
+            "account": env.text("TWILIO_ACCOUNT_SID", ""),
+            "token": env.text("TWILIO_AUTH_TOKEN", ""),
+            "sms_from": env.text("TWILIO_SMS_FROM", ""),
+            "whatsapp_from": env.text("TWILIO_WHATSAPP_FROM", ""),
+            "base": env.text("TWILIO_API_BASE", ""),
+        },
+        vapid_key=env.text("VAPID_PRIVATE_KEY", ""),
+        vapid_subject=env.text("VAPID_SUBJECT", ""),
+        telegram={
+            "token": TELEGRAM_BOT_TOKEN,
+            "base": env.text("TELEGRAM_API_BASE", "https://api.telegram.org"),
+            "secret": env.text("TELEGRAM_WEBHOOK_SECRET", ""),
+        },
+        webhook_secrets=WEBHOOK_SECRETS,
+        allow=EGRESS_ALLOW,
+        ca_file=env.text("EGRESS_CA_FILE", ""),
+        sandbox=SANDBOX,
+    )
+)
 
 LOGGING_CONFIG = None
 LOGGING = logging_config(process=PROCESS, level=env.text("LOG_LEVEL", "INFO"))

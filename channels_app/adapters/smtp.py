@@ -174,7 +174,8 @@ class SmtpAdapter(ChannelAdapter):
                 mailbox(default_from, "default_from")
             except InvalidMessage as error:
                 raise ProviderMissing(str(error)) from error
-        return cls(channel, relay_from_url(str(options.get("url") or "")), default_from)
+        timeout = float(options.get("timeout", DEADLINE))
+        return cls(channel, relay_from_url(str(options.get("url") or ""), timeout=timeout), default_from)
 
     def open(self) -> SmtpSession:
         """Give a session; it connects when its first message comes."""
@@ -192,8 +193,8 @@ class SmtpAdapter(ChannelAdapter):
         return Health(ok=True)
 
 
-def relay_from_url(url: str) -> Relay:
-    """Read `smtp://…` or `smtps://…`; the password appears in no error.
+def relay_from_url(url: str, *, timeout: float = DEADLINE) -> Relay:
+    """Read `smtp://…` or `smtps://…`; the password appears in no error. `timeout` holds where the URL names none.
 
     Raises:
         ProviderMissing: the URL is malformed, or would send a password in clear.
@@ -218,7 +219,7 @@ def relay_from_url(url: str) -> Relay:
         password=unquote(parts.password or ""),
         tls=_tls(query) if implicit or starttls else None,
         starttls=starttls,
-        deadline=_seconds(query.get("timeout", str(DEADLINE))),
+        deadline=_seconds(query.get("timeout", str(timeout))),
     )
 
 

@@ -71,7 +71,8 @@ def variables(home: Home, ring: Keyring, ports: Ports, *, user: Mapping[str, str
     if local:
         env.setdefault("SECRET_KEY", ring.secret_key)
         env.setdefault("DISPATCH_KEYS", ring.dispatch_keys)
-        env.setdefault("PUBLIC_BASE_URL", ports.base_url)
+        # Not PUBLIC_BASE_URL: whoever sets that says that providers reach it.
+        env["DISPATCH_BASE_URL"] = ports.base_url
     if "ALLOWED_HOSTS" in env and LOOPBACK not in env["ALLOWED_HOSTS"].split(","):
         # The supervisor asks /readyz by the loopback address, whatever the public names are.
         env["ALLOWED_HOSTS"] += f",{LOOPBACK}"

@@ -135,7 +135,7 @@ def test_what_the_user_set_stays_and_the_rest_is_filled_in(home: Home) -> None:
         "REDIS_URL": f"redis://:{ring.valkey}@127.0.0.1:16379/0",
         "BROKER_URL": f"redis://:{ring.valkey}@127.0.0.1:16379/1",
         "DISPATCH_KEYS": ring.dispatch_keys,
-        "PUBLIC_BASE_URL": "http://127.0.0.1:8000",
+        "DISPATCH_BASE_URL": "http://127.0.0.1:8000",
         "FLOWER_PASSWORD": ring.flower,
         "DISPATCH_HOME": str(home.root),
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -148,7 +148,7 @@ def test_what_the_user_set_stays_and_the_rest_is_filled_in(home: Home) -> None:
 
 def test_production_gets_no_secret_made_up(home: Home) -> None:
     env = variables(home, keyring(home), PORTS, user={"DISPATCH_ENV": "production", "ALLOWED_HOSTS": "a.example"})
-    assert not {"SECRET_KEY", "DISPATCH_KEYS", "PUBLIC_BASE_URL"} & set(env)
+    assert not {"SECRET_KEY", "DISPATCH_KEYS", "PUBLIC_BASE_URL", "DISPATCH_BASE_URL"} & set(env)
     assert env["ALLOWED_HOSTS"] == "a.example,127.0.0.1"
 
 

@@ -15,7 +15,7 @@ from config.stack.processes import FLOWER_USER, POOLS, QUEUES, Process, Shape, p
 
 SHAPE = Shape(host="0.0.0.0", static="/app/static")  # noqa: S104 - inside a container
 CONTAINED = {process.name: process for process in processes(SHAPE)}
-FIXED = {"DISPATCH_HOME", "STATIC_ROOT", "DISPATCH_PROCESS"}
+FIXED = {"DISPATCH_HOME", "STATIC_ROOT", "DISPATCH_PROCESS", "DISPATCH_BASE_URL"}
 """Variables of the settings that the image or the service sets."""
 
 

@@ -51,7 +51,9 @@ def test_production_refuses_a_secret_or_host_that_is_missing_or_known_to_all(
 
 def test_production_has_no_sandbox_and_local_mode_has_one_on_every_channel(project: Path) -> None:
     (channels,) = values(project, PRODUCTION, "CHANNELS")
-    assert not any(channels.values())
+    assert {name for name, found in channels.items() if found} == {"onsite", "direct"}
+    done = settle(project, {**PRODUCTION, "SANDBOX": "1"})
+    assert done.stderr.splitlines()[-1].startswith("django.core.exceptions.ImproperlyConfigured: SANDBOX: ")
     (channels,) = values(project, {}, "CHANNELS")
     assert len(channels) == 8
     assert all(providers == [{"adapter": "sandbox"}] for providers in channels.values())
@@ -63,9 +65,43 @@ def test_servers_for_mail_keep_their_order_and_take_the_place_of_the_sandbox(pro
     assert all(providers == [{"adapter": "sandbox"}] for providers in channels.values())
 
 
+def test_servers_for_mail_share_the_time_and_keep_their_weights_to_themselves(project: Path) -> None:
+    url = "smtp://one?weight=3&starttls=1, smtp://two?weight=1,smtp://three"
+    (channels,) = values(project, {"EMAIL_URL": url, "PROVIDER_DEADLINE_SECONDS": "30"}, "CHANNELS")
+    assert [(each["url"], each.get("weight"), each["timeout"]) for each in channels["email"]] == [
+        ("smtp://one?starttls=1", 3, 10.0),
+        ("smtp://two", 1, 10.0),
+        ("smtp://three", None, 10.0),
+    ]
+
+
+TWILIO = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "secret", "TWILIO_SMS_FROM": "+15005550006"}
+
+
+def test_twilio_reports_to_us_only_where_somebody_said_how_we_are_reached(project: Path) -> None:
+    (channels,) = values(project, {**TWILIO, "DISPATCH_BASE_URL": "http://127.0.0.1:8000"}, "CHANNELS")
+    assert channels["sms"][0]["callback_url"] == ""
+    assert channels["whatsapp"] == [{"adapter": "sandbox"}]
+    (channels,) = values(project, {**TWILIO, "PUBLIC_BASE_URL": "https://dispatch.example/"}, "CHANNELS")
+    assert channels["sms"][0]["callback_url"] == "https://dispatch.example/api/v1/callbacks/twilio"
+
+
+def test_without_the_sandbox_what_is_read_here_is_kept_here_and_the_rest_has_no_provider(project: Path) -> None:
+    (channels,) = values(project, {"SANDBOX": "0"}, "CHANNELS")
+    assert {name for name, found in channels.items() if found} == {"onsite", "direct"}
+    assert channels["direct"] == [{"adapter": "inapp"}]
+
+
+def test_rates_are_read_by_the_names_of_providers(project: Path) -> None:
+    (rates,) = values(project, {"PROVIDER_RATES": "smtp=100, twilio=0.5"}, "PROVIDER_RATES")
+    assert rates == {"smtp": 100.0, "twilio": 0.5}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        *(("PROVIDER_RATES", value) for value in ("smtp", "smtp=0", "smtp=-1", "smtp=nan", "=5", "smtp=fast")),
+        *(("EMAIL_URL", f"smtp://one?weight={value}") for value in ("0", "1.5", "-1", "1001", "")),
         ("DISPATCH_ENV", "prod"),
         ("DATABASE_URL", "sqlite:///db"),
         ("MAX_ATTEMPTS", "0"),
