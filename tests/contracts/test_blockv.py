@@ -411,9 +411,10 @@ def test_a_parameter_that_no_store_can_hold_is_refused(caller: Caller) -> None:
     refused(caller.get("/messages?to=%00"), 400, "nul_character", ("to", "nul_character"))
 
 
-def test_a_dollar_that_a_shell_ate_is_told_of(caller: Caller) -> None:
+@pytest.mark.parametrize("query", ["when_created[]=2024-01-01", "when_created[]=2024-01-01&when_created[]=2025-01-01"])
+def test_a_dollar_that_a_shell_ate_is_told_of(caller: Caller, query: str) -> None:
     body = refused(
-        caller.get("/messages?when_created[]=2024-01-01"),
+        caller.get(f"/messages?{query}"),
         400,
         "validation_error",
         ("when_created[]", "unknown_parameter"),
