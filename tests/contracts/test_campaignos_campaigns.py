@@ -241,7 +241,7 @@ def test_a_broadcast_writes_to_its_audience_and_fills_in_what_it_knows(caller: C
         ("ann@example.com", "Hi Ann", {"firstName": "Ann", "plan": "gold"}, people[0].id),
         ("bob@example.com", "Hi Bob", {"firstName": "Bob", "plan": "free"}, people[1].id),
     ]
-    refused(caller.post(path(caller, made, "/execute"), {}), 409, "CONFLICT", reason="campaign_started")
+    refused(caller.post(path(caller, made, "/execute"), {}), 409, "INVALID_STATE", reason="campaign_started")
 
 
 def test_only_those_who_are_named_get_it_where_nothing_else_is_said(caller: Caller) -> None:
@@ -440,7 +440,7 @@ def test_a_campaign_that_is_held_or_over_writes_to_nobody(caller: Caller, status
     contact, made = ann(caller), ready(caller)
     Campaign.objects.update(status=status, started_at=timezone.now())
     answer = caller.post(path(caller, made, "/execute"), one(contact))
-    assert read(answer, 409)["error"]["code"] == "CONFLICT"
+    assert read(answer, 409)["error"]["code"] == "INVALID_STATE"
 
 
 def test_a_bad_execution_is_refused(caller: Caller) -> None:
@@ -460,7 +460,9 @@ def test_a_broadcast_is_paused_resumed_and_ended(caller: Caller) -> None:
     for status in ("PAUSED", "ACTIVE", "ARCHIVED"):
         assert read(caller.ask("PATCH", path(caller, made), {"status": status}))["status"] == status
     assert Message.objects.get().status == Status.CANCELLED
-    refused(caller.ask("PATCH", path(caller, made), {"status": "ACTIVE"}), 409, "CONFLICT", reason="campaign_ended")
+    refused(
+        caller.ask("PATCH", path(caller, made), {"status": "ACTIVE"}), 409, "INVALID_STATE", reason="campaign_ended"
+    )
     assert read(caller.ask("DELETE", path(caller, made))) == {"success": True}
     assert Message.objects.count() == 1
     refused(caller.get(path(caller, made)), 404, "NOT_FOUND", reason="campaign_not_found")
@@ -470,8 +472,8 @@ def test_one_that_was_started_is_not_planned_anew(caller: Caller) -> None:
     ann(caller)
     made = ready(caller)
     read(caller.post(path(caller, made, "/execute")))
-    refused(caller.ask("PATCH", path(caller, made), {"name": "x"}), 409, "CONFLICT", reason="campaign_started")
-    refused(caller.ask("DELETE", path(caller, made)), 409, "CONFLICT", reason="campaign_active")
+    refused(caller.ask("PATCH", path(caller, made), {"name": "x"}), 409, "INVALID_STATE", reason="campaign_started")
+    refused(caller.ask("DELETE", path(caller, made)), 409, "INVALID_STATE", reason="campaign_active")
     both = caller.ask("PATCH", path(caller, made), {"name": "x", "status": "PAUSED"})
     refused(both, 400, "VALIDATION_ERROR", reason="not_alone", fields=["status"])
 

@@ -467,7 +467,7 @@ def test_only_what_arrived_on_a_site_is_read(caller: Caller, stranger: Caller) -
     waits = accept_to(caller.workspace, contact, channel=Channel.ONSITE, text="Waits")
     mail = accept_message(caller.workspace)
     answer = caller.post(f"{home(caller)}/messages/msg_{waits.id.hex}/read")
-    refused(answer, 409, "CONFLICT", reason="not_arrived")
+    refused(answer, 409, "INVALID_STATE", reason="not_arrived")
     for key in (mail, STRANGER):
         answer = caller.post(f"{home(caller)}/messages/msg_{key.hex}/read")
         refused(answer, 404, "NOT_FOUND", reason="message_not_found")
