@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
-from messaging.models import Message, Workspace
+from messaging.models import Claim, Message, Workspace
 from messaging.state import Priority, Status
 from tests.factories import make_workspace
 from tests.messaging.dispatch.posts import Post, only, story
@@ -67,3 +68,23 @@ def test_what_is_no_outcome_lets_the_wait_run_out(
     assert (post.sent.message.status, post.sent.waited) == (status, True)
     assert post.sent.message.awaited_until is None
     assert check_all() == []
+
+
+def test_the_worker_keeps_its_connections(workspace: Workspace):
+    def backends() -> set[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'dispatch-urgent'"
+            )
+            return {row[0] for row in cursor.fetchall()}
+
+    Post(workspace).make()
+    eventually(lambda: not Claim.objects.exists(), "the worker is done with it")
+    kept = backends()
+    for _ in range(3):
+        Post(workspace).make()
+        eventually(lambda: not Claim.objects.exists(), "the worker is done with it")
+
+    assert kept
+    assert kept <= backends()
