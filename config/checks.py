@@ -17,6 +17,8 @@ from messaging.content import encryption
 from messaging.dispatch import partitions, providers
 
 _NAPTIME_MS = 60_000
+_LONG_WAIT = 10.0
+"""Seconds; an API process that is asked to stop gives its requests no more than this."""
 
 
 @register(Tags.compatibility)
@@ -30,6 +32,15 @@ def check_providers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             hint = "docs/configuration.md lists the variables of each channel."
             found.append(Error(f"{channel}: {error}", hint=hint, id="dispatch.E001"))
     return found
+
+
+@register(Tags.compatibility)
+def check_waits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Requests that wait for outcomes are not cut off when the API stops."""
+    if settings.SYNC_WAIT_SECONDS > _LONG_WAIT:
+        hint = "Waits of a few seconds are enough: what comes later is told by the message itself."
+        return [Warning(f"SYNC_WAIT_SECONDS is more than {_LONG_WAIT:.0f}", hint=hint, id="dispatch.W004")]
+    return []
 
 
 @register(Tags.security)
