@@ -17,6 +17,8 @@ from messaging.content import encryption
 from messaging.dispatch import partitions, providers
 
 _NAPTIME_MS = 60_000
+_LONG_WAIT = 10.0
+"""Seconds; an API process that is asked to stop gives its requests no more than this."""
 
 
 @register(Tags.compatibility)
@@ -45,6 +47,15 @@ def check_rates(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
         return []
     hint = f"There are: {', '.join(sorted(known)) or 'none'}. The second server of EMAIL_URL is smtp-2."
     return [Error(f"PROVIDER_RATES names no provider: {', '.join(unknown)}", hint=hint, id="dispatch.E003")]
+
+
+@register(Tags.compatibility)
+def check_waits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Requests that wait for outcomes are not cut off when the API stops."""
+    if settings.SYNC_WAIT_SECONDS > _LONG_WAIT:
+        hint = "Waits of a few seconds are enough: what comes later is told by the message itself."
+        return [Warning(f"SYNC_WAIT_SECONDS is more than {_LONG_WAIT:.0f}", hint=hint, id="dispatch.W004")]
+    return []
 
 
 @register(Tags.security)

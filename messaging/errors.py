@@ -7,7 +7,7 @@
     ├── Forbidden              the caller may not do this
     ├── NotFound               there is no such thing in the caller's workspace
     ├── Conflict               it cannot be done in the present state
-    │   ├── TransitionRefused     the message is not in a state that allows the move
+    │   ├── TransitionRefused     the message, or whatever it is, is not in a state that allows this
     │   ├── IdempotencyInFlight   the same request is being worked on
     │   └── AlreadyExists         a name or key is taken
     ├── EncryptionFailed       something cannot be encrypted, or does not open
@@ -89,7 +89,7 @@ class Conflict(DispatchError):
 
 
 class TransitionRefused(Conflict):
-    """The message is not in a state that allows the move."""
+    """The message, or whatever it is, is not in a state that allows this."""
 
     code = "transition_refused"
 

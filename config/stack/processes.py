@@ -20,8 +20,11 @@ _WORKER_GRACE = 35.0
 """A worker may finish what it handed over: a provider's total deadline is 30 s."""
 
 THREADS = 8
+URGENT_THREADS = 16
+"""Two for each channel, so that a provider which is slow with one message does not hold up the next."""
 WEB_WORKERS = 2
 WEB_THREADS = 16
+"""Threads of an API process that answer requests, its connections to the database, and twice those that may wait."""
 FLOWER_USER = "operator"
 EMAIL_WORKERS = 2
 PORT = 8000
@@ -36,6 +39,8 @@ class Process:
     command: tuple[str, ...]
     queues: tuple[str, ...] = ()
     pool: str | None = None
+    threads: int = 0
+    """Tasks at a time, where the pool is one of threads."""
     nice: int = 0
     grace: float = 10.0
     """Seconds between the request to stop and the kill."""
@@ -79,13 +84,16 @@ def _workers(shape: Shape) -> tuple[Process, ...]:
 
 
 def _worker(name: str, queues: tuple[str, ...], shape: Shape) -> Process:
-    pool, size = ("prefork", shape.email_workers) if name == "email" else ("threads", THREADS)
+    threads = {"email": 0, "urgent": URGENT_THREADS}.get(name, THREADS)
+    pool, size = ("threads", threads) if threads else ("prefork", shape.email_workers)
     command = (
         *("celery", "-A", "config.celery", "worker", "-n", f"{name}@%h", "-P", pool, "-c", str(size)),
         *("-Q", ",".join(queues), "-E", "--without-gossip", "--without-mingle"),
     )
     nice = _EMAIL_NICE if name == "email" else 0
-    return Process(name=name, command=command, queues=queues, pool=pool, nice=nice, grace=_WORKER_GRACE)
+    return Process(
+        name=name, command=command, queues=queues, pool=pool, threads=threads, nice=nice, grace=_WORKER_GRACE
+    )
 
 
 def _beat() -> Process:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.stack.processes import THREADS, WORKERS
+from config.stack.processes import WORKERS
 
 _KEPT_FOR_SWEEPS = 2
 
@@ -12,6 +12,6 @@ def channel_threads(name: str) -> int:
     for process in WORKERS:
         if process.name == name and process.pool == "threads":
             channels = {queue.partition(".")[0] for queue in process.queues} - {"pulse", "sweep"}
-            threads = THREADS - (_KEPT_FOR_SWEEPS if "sweep" in process.queues else 0)
+            threads = process.threads - (_KEPT_FOR_SWEEPS if "sweep" in process.queues else 0)
             return max(1, threads // len(channels))
     return 1

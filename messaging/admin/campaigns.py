@@ -33,9 +33,12 @@ class CampaignAdmin(ReadOnlyAdmin):
     search_fields = ("id",)
     search_help_text = "An id, or how the name begins."
     actions = ("start", "cancel")
-    readonly_fields = ("of_template", "counted", "reached", "chosen_by", "own_data", "its_messages", "its_audience")
+    readonly_fields = (
+        *("of_template", "counted", "reached", "chosen_by", "own_data", "wishes"),
+        *("its_messages", "its_audience"),
+    )
     fieldsets = (
-        (None, {"fields": ("name", "status", "error_code", "error_detail")}),
+        (None, {"fields": ("name", "description", "kind", "status", "error_code", "error_detail")}),
         ("Progress", {"fields": ("counted", "reached", "its_messages", "its_audience")}),
         (
             "Plan",
@@ -44,11 +47,11 @@ class CampaignAdmin(ReadOnlyAdmin):
                     ("workspace", "author", "test"),
                     ("channel", "of_template", "category"),
                     ("chosen_by", "own_data"),
-                    ("rate", "window"),
+                    ("rate", "window", "wishes"),
                 )
             },
         ),
-        ("Times (UTC)", {"fields": ("created_at", "scheduled_at", "started_at", "finished_at")}),
+        ("Times (UTC)", {"fields": ("created_at", "scheduled_at", "ends_at", "started_at", "finished_at")}),
     )
 
     def get_search_results(
@@ -76,7 +79,12 @@ class CampaignAdmin(ReadOnlyAdmin):
 
     @admin.display(description="chosen by")
     def chosen_by(self, campaign: Campaign) -> SafeString:
-        return as_json({"tags": campaign.tags, "filter": campaign.filter})
+        named = [str(key) for key in campaign.contact_ids]
+        return as_json({"tags": campaign.tags, "filter": campaign.filter, "contacts": named})
+
+    @admin.display(description="settings")
+    def wishes(self, campaign: Campaign) -> SafeString | str:
+        return as_json(campaign.settings) if campaign.settings else "-"
 
     @admin.display(description="data")
     def own_data(self, campaign: Campaign) -> SafeString | str:

@@ -29,7 +29,7 @@ from messaging.admin.flower import flower_url
 from messaging.admin.story import ENCRYPTED, EventInline, files_of, media_of, rendered_part, times_of
 from messaging.dispatch import control
 from messaging.dispatch.explain import explain
-from messaging.models import Claim, Content, Message, Workspace
+from messaging.models import Claim, Content, Message, Workspace, sent_to
 from messaging.models.keys import lowest_key
 from messaging.state import CANCELLABLE, RETRYABLE, Cause, Priority
 
@@ -283,7 +283,7 @@ def _found_by_text(queryset: QuerySet[Any], term: str) -> list[UUID]:
             continue
     # The index on recipients begins with the workspace.
     workspaces = list(Workspace.objects.values_list("pk", flat=True))
-    by_recipient = queryset.filter(workspace_id__in=workspaces, recipient__in=spellings)
+    by_recipient = queryset.filter(sent_to(spellings), workspace_id__in=workspaces)
     by_provider = queryset.filter(provider_message_id=term).exclude(provider_message_id="")
     return [
         *by_recipient.order_by("-id").values_list("pk", flat=True)[:_FOUND],

@@ -10,13 +10,22 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link
-from messaging.models import Consent, Contact, ContactAlias, Message, PushSubscription, Suppression, Workspace
+from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise
+from messaging.models import (
+    Consent,
+    Contact,
+    ContactAlias,
+    ContactEvent,
+    Message,
+    PushSubscription,
+    Suppression,
+    Workspace,
+)
 from messaging.models.people import folded
 from messaging.people import suppressions
 
@@ -88,9 +97,9 @@ class ContactAdmin(ReadOnlyAdmin):
         ("Addresses", {"fields": ("email", "phone", "telegram_chat_id")}),
         ("About", {"fields": ("locale", "time_zone", "tags", "told")}),
         ("Times", {"fields": ("created_at", "updated_at")}),
-        ("Messages", {"fields": ("its_messages", "latest")}),
+        ("Messages", {"fields": ("its_messages", "latest", "its_events")}),
     )
-    readonly_fields = ("in_workspace", "told", "its_messages", "latest")
+    readonly_fields = ("in_workspace", "told", "its_messages", "latest", "its_events")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -124,6 +133,10 @@ class ContactAdmin(ReadOnlyAdmin):
     def its_messages(self, contact: Contact) -> SafeString:
         return list_link("message", f"contact__id__exact={contact.pk}", "show")
 
+    @admin.display(description="events")
+    def its_events(self, contact: Contact) -> SafeString:
+        return list_link("contactevent", f"q={contact.pk}", "show")
+
     @admin.display(description="latest messages")
     def latest(self, contact: Contact) -> SafeString | str:
         ids = [contact.pk, *contact.aliases.values_list("pk", flat=True)]
@@ -133,6 +146,48 @@ class ContactAdmin(ReadOnlyAdmin):
         newest = sorted(rows, key=lambda row: row.pk, reverse=True)[:_SHOWN]
         lines = ((link("message", row.pk, row.pk), row.channel, row.status, row.subject) for row in newest)
         return format_html_join("", "{} {} {} {}<br>", lines) or "-"
+
+
+@admin.register(ContactEvent)
+class ContactEventAdmin(ReadOnlyAdmin):
+    """What contacts did, and each time that one gave or took back consent by a link; nobody changes the record."""
+
+    list_display = ("id", "type", "of_contact", "workspace", "happened_at")
+    list_display_links = ("id",)
+    list_select_related = ("workspace", "contact")
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("=type",)
+    search_help_text = "A type, whole, or the id of an event or of a contact."
+    fields = readonly_fields = (
+        *("id", "workspace", "of_contact", "type", "told", "happened_at"),
+        *("session_id", "page_url", "referrer", "utm_source", "utm_medium", "utm_campaign"),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        key = as_key(term)
+        if key is not None:
+            return queryset.filter(Q(pk=key) | Q(contact_id=key)), False
+        # The index begins with the workspace.
+        workspaces = list(Workspace.objects.values_list("id", flat=True))
+        return queryset.filter(workspace_id__in=workspaces, type=term), False
+
+    @admin.display(description="contact")
+    def of_contact(self, row: ContactEvent) -> SafeString | str:
+        return link("contact", row.contact_id, row.contact) if row.contact else "-"
+
+    @admin.display(description="metadata")
+    def told(self, row: ContactEvent) -> SafeString | str:
+        return as_json(row.metadata) if row.metadata else "-"
+
+    @admin.display(description="at")
+    def happened_at(self, row: ContactEvent) -> str:
+        return precise(row.at)
 
 
 @admin.register(Suppression)

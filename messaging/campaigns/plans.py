@@ -19,7 +19,7 @@ from channels_app.types import Channel
 from messaging.campaigns import audience, pace
 from messaging.campaigns.audience import Target
 from messaging.content import screen, templates
-from messaging.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from messaging.errors import FieldError, Forbidden, Invalid, NotFound, TransitionRefused
 from messaging.models import Campaign, CampaignStatus, Template
 from messaging.models.keys import uuid7
 
@@ -128,7 +128,7 @@ def change(*, workspace_id: UUID, campaign_id: UUID, changes: Mapping[str, Any],
     with transaction.atomic():
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         if row.status not in CHANGEABLE:
-            raise Conflict(f"A campaign that is {row.status} cannot be changed.", code="campaign_started")
+            raise TransitionRefused(f"A campaign that is {row.status} cannot be changed.", code="campaign_started")
         plan = replace(plan_of(row), **changes)
         # A time that has passed since it was set is no fault of this change.
         same_time = plan.scheduled_at == row.scheduled_at
@@ -154,7 +154,7 @@ def delete(*, workspace_id: UUID, campaign_id: UUID, by_test_key: bool = False) 
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         if row.status != CampaignStatus.DRAFT and (row.status not in ENDED or row.finished_at is None):
             detail = f"A campaign that is {row.status} and has not ended cannot be deleted; cancel it first."
-            raise Conflict(detail, code="campaign_active")
+            raise TransitionRefused(detail, code="campaign_active")
         row.delete()
 
 

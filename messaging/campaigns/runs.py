@@ -15,7 +15,7 @@ from django.utils import timezone
 from messaging.campaigns import audience, pace
 from messaging.campaigns.plans import CHANGEABLE, ENDED, gaps, get, held
 from messaging.dispatch import control
-from messaging.errors import Conflict, DispatchError, Invalid
+from messaging.errors import DispatchError, Invalid, TransitionRefused
 from messaging.models import Campaign, CampaignStatus, Message
 from messaging.people import refusals
 from messaging.people.contacts import kept_id
@@ -38,7 +38,7 @@ def start(*, workspace_id: UUID, campaign_id: UUID, by_test_key: bool = False) -
     with transaction.atomic():
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         if row.status != C.DRAFT:
-            raise Conflict(f"A campaign that is {row.status} cannot be started.", code="campaign_started")
+            raise TransitionRefused(f"A campaign that is {row.status} cannot be started.", code="campaign_started")
         _demand_whole(row)
         if row.scheduled_at is not None and row.scheduled_at > timezone.now():
             _move(row, C.SCHEDULED)
@@ -198,7 +198,7 @@ def _chunks(rows: QuerySet[Message]) -> Iterator[Sequence[UUID]]:
 def _demand(row: Campaign, states: set[CampaignStatus], deed: str) -> None:
     if row.status not in states:
         code = "campaign_ended" if row.status in ENDED else "campaign_refused"
-        raise Conflict(f"A campaign that is {row.status} cannot be {deed}.", code=code)
+        raise TransitionRefused(f"A campaign that is {row.status} cannot be {deed}.", code=code)
 
 
 def _demand_whole(row: Campaign, *, of_any_kind: bool = False) -> None:

@@ -13,7 +13,7 @@ from channels_app.types import Channel
 from messaging.dispatch import transitions
 from messaging.dispatch.transitions import Move
 from messaging.errors import NotFound
-from messaging.models import Contact, ContactAlias, Message
+from messaging.models import Contact, ContactAlias, Message, sent_to
 from messaging.people.recipients import as_key
 from messaging.state import Cause, Status
 
@@ -148,8 +148,8 @@ def _feed(reader: Reader) -> QuerySet[Message]:
 
 def _sent_to(reader: Reader, addresses: Sequence[str]) -> QuerySet[Message]:
     return Message.objects.filter(
+        sent_to(addresses),
         workspace_id=reader.workspace_id,
-        recipient__in=addresses,
         channel__in=[channel.value for channel in CHANNELS],
         status__in=[status.value for status in ARRIVED],
         test=reader.test,

@@ -9,9 +9,9 @@ from django.db.models.functions import Now
 from channels_app.types import Channel
 from messaging.dispatch import selectors, transitions
 from messaging.dispatch.transitions import Move
-from messaging.errors import Conflict, NotFound
+from messaging.errors import NotFound, TransitionRefused
 from messaging.inbox.feed import ARRIVED, stretch
-from messaging.models import Message
+from messaging.models import Message, sent_to
 from messaging.people import contacts
 from messaging.people.recipients import as_key
 from messaging.state import Cause, Status
@@ -32,7 +32,7 @@ def unread(*, workspace_id: UUID, contact_id: UUID, test: bool, limit: int) -> l
         archived_at__isnull=True,
         deleted_at__isnull=True,
     )
-    branches = [rows.filter(recipient=address) for address in _addresses(workspace_id, contact_id)]
+    branches = [rows.filter(sent_to([address])) for address in _addresses(workspace_id, contact_id)]
     return stretch(branches, ascending=False, beyond=None, limit=limit)
 
 
@@ -48,7 +48,7 @@ def read(*, workspace_id: UUID, message_id: UUID, test: bool) -> Message:
         raise NotFound("There is no such message on the site.", code="message_not_found")
     if row.opened_at is None:
         if row.status not in ARRIVED:
-            raise Conflict(f"A message that is {row.status} cannot be read.", code="not_arrived")
+            raise TransitionRefused(f"A message that is {row.status} cannot be read.", code="not_arrived")
         moved = transitions.advance_many([Move(id=row.id, to=Status.OPENED)], cause=Cause.API)
         Message.objects.filter(id__in=moved, seen_at__isnull=True).update(seen_at=Now())
         row = selectors.message(workspace_id=workspace_id, message_id=message_id)

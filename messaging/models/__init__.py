@@ -2,7 +2,7 @@
 
 from messaging.models.campaigns import Audience, Campaign, CampaignStatus
 from messaging.models.content import Attachment, Content, Template, TemplateVersion
-from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord
+from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord, sent_to
 from messaging.models.people import (
     Consent,
     ConsentStatus,
@@ -45,4 +45,5 @@ __all__ = [
     "User",
     "Workspace",
     "WorkspaceKey",
+    "sent_to",
 ]

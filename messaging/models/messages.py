@@ -7,9 +7,16 @@ an accept leaves out has a default in the database.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import reduce
+from operator import or_
+from typing import Final
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Coalesce, Collate, Lower, Now
+from django.db.models.lookups import Exact
 
 from messaging.models.campaigns import Campaign
 from messaging.models.content import Content, Template
@@ -18,6 +25,21 @@ from messaging.models.people import Contact
 from messaging.models.tenancy import User, Workspace
 from messaging.models.words import CAUSES, CHANNELS, PRIORITIES, STATUSES, UNKNOWNS
 from messaging.state import Priority
+
+_SHOWN: Final = Q(deleted_at__isnull=True)
+"""Rows that lists show: their indexes have no others, so that a list is found without a look at the rows."""
+
+
+def sent_to(recipients: Collection[str]) -> Q:
+    """Messages to these recipients, spelled so: the index has them folded.
+
+    The spelling is compared within COALESCE, or else the planner would take it to leave few of the rows that the index
+    gives, and sort all of them.
+    """
+    folded = Collate(Lower(F("recipient")), "C")
+    each = [Q(Exact(folded, Lower(Value(recipient)))) for recipient in recipients]
+    spelled = ExpressionWrapper(Q(recipient__in=list(recipients)), output_field=models.BooleanField())
+    return reduce(or_, each) & Q(Coalesce(spelled, False)) if each else Q(pk__in=[])
 
 
 def _where_present(field: str) -> models.Index:
@@ -116,10 +138,22 @@ class Message(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["workspace", "id"], name="message_workspace"),
-            models.Index(fields=["workspace", "status", "id"], name="message_status"),
-            models.Index(fields=["workspace", "channel", "id"], name="message_channel"),
-            models.Index(fields=["workspace", "recipient", "id"], name="message_recipient"),
+            models.Index(fields=["workspace", "id"], name="message_workspace", condition=_SHOWN),
+            models.Index(
+                fields=["workspace", "status", "id"], include=["channel"], name="message_status", condition=_SHOWN
+            ),
+            models.Index(
+                fields=["workspace", "id"],
+                name="message_retrying",
+                condition=models.Q(status="QUEUED", attempts__gt=0) & _SHOWN,
+            ),
+            models.Index(fields=["workspace", "channel", "id"], name="message_channel", condition=_SHOWN),
+            models.Index("workspace", Collate(Lower("recipient"), "C"), "id", name="message_recipient"),
+            models.Index(
+                fields=["workspace", "author", "id"],
+                name="message_author",
+                condition=models.Q(author__isnull=False) & _SHOWN,
+            ),
             _where_present("batch"),
             _where_present("contact"),
             models.Index(
@@ -134,7 +168,9 @@ class Message(models.Model):
                 condition=models.Q(channel="direct"),
             ),
             models.Index(
-                fields=["workspace", "recipient", "id"],
+                "workspace",
+                Collate(Lower("recipient"), "C"),
+                "id",
                 name="message_unread",
                 condition=models.Q(channel__in=["onsite", "direct"], opened_at__isnull=True, archived_at__isnull=True),
             ),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import client
+from tests.bench import client, surfaces
 from tests.bench.figures import Figures, percentile
 from tests.bench.ground import Ground
 from tests.bench.stacks import Dispatch, Handwritten, Stack
@@ -176,6 +176,17 @@ def urgent(bench: Bench) -> None:
         )
 
 
+def words(bench: Bench) -> None:
+    """The same deeds through every surface, and sends whose outcome is waited for."""
+    bench.dispatch.await_sent()
+    bench.ground.settle()
+    plan = bench.dispatch.plan(messages=0)
+    surfaces.measure(
+        surfaces.Client(plan.port, plan.authorization), bench.figures, count=max(20, min(100, bench.messages // 100))
+    )
+    bench.dispatch.await_sent()
+
+
 def _latencies(bench: Bench, stack: Stack, count: int, *, await_sent: bool = True, **options: Any) -> list[float]:
     """Milliseconds from the request's leaving to `sent_at`."""
     bench.ground.settle()
@@ -208,5 +219,6 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "single": single,
     "latency": latency,
     "urgent": urgent,
+    "surfaces": words,
 }
 """Cases of which every round is measured."""

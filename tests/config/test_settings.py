@@ -113,3 +113,20 @@ def test_a_malformed_variable_stops_the_start_with_its_name(project: Path, name:
     done = settle(project, {name: value})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"django.core.exceptions.ImproperlyConfigured: {name}: ")
+
+
+def test_workers_keep_plans_and_others_do_not(project: Path) -> None:
+    """Statements are prepared where a process asks its database the same few things for as long as it lives."""
+    ((worker,), (command,)) = (
+        values(project, {"DISPATCH_PROCESS": process}, "DATABASES") for process in ("urgent", "")
+    )
+    kept, options = worker["default"]["OPTIONS"]["prepare_threshold"], worker["default"]["OPTIONS"]["options"]
+    assert (kept, "plan_cache_mode=force_generic_plan" in options) == (0, True)
+    assert "prepare_threshold" not in command["default"]["OPTIONS"]
+
+
+def test_how_long_requests_wait_is_a_whole_number_or_none_at_all(project: Path) -> None:
+    assert values(project, {}, "SYNC_WAIT_SECONDS") == [2.0]
+    assert values(project, {"SYNC_WAIT_SECONDS": "0"}, "SYNC_WAIT_SECONDS") == [0.0]
+    done = settle(project, {"SYNC_WAIT_SECONDS": "-1"})
+    assert "SYNC_WAIT_SECONDS: must be a whole number of at least 0" in done.stderr

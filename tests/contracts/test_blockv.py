@@ -19,7 +19,7 @@ from messaging.errors import QueryTimeout, Unavailable
 from messaging.models import ApiKey, Message, Role
 from messaging.models.keys import uuid7
 from messaging.state import Standing, Status
-from tests.contracts.blockv import listed, message, refused, send, shown
+from tests.contracts.blockv import MESSAGE, listed, message, refused, send, shown
 from tests.factories import accept_message, make_template
 from tests.messaging.api.callers import Caller, make_caller, nobody, read
 from tests.messaging.people.rows import make_contact
@@ -411,9 +411,10 @@ def test_a_parameter_that_no_store_can_hold_is_refused(caller: Caller) -> None:
     refused(caller.get("/messages?to=%00"), 400, "nul_character", ("to", "nul_character"))
 
 
-def test_a_dollar_that_a_shell_ate_is_told_of(caller: Caller) -> None:
+@pytest.mark.parametrize("query", ["when_created[]=2024-01-01", "when_created[]=2024-01-01&when_created[]=2025-01-01"])
+def test_a_dollar_that_a_shell_ate_is_told_of(caller: Caller, query: str) -> None:
     body = refused(
-        caller.get("/messages?when_created[]=2024-01-01"),
+        caller.get(f"/messages?{query}"),
         400,
         "validation_error",
         ("when_created[]", "unknown_parameter"),
@@ -560,3 +561,19 @@ def test_too_many_requests_are_told_when_to_come_back(caller: Caller) -> None:
     assert (first.status_code, first["X-RateLimit-Limit"], first["X-RateLimit-Remaining"]) == (200, "1", "0")
     refused(second, 429, "rate_limited")
     assert int(second["Retry-After"]) >= 1
+
+
+# The description
+
+
+def test_the_schema_describes_every_operation_and_the_parameters_of_the_document(db: None) -> None:
+    document = Client().get("/api/schema/blockv/").json()
+    described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert described == OPERATIONS
+    named = {each["name"] for each in document["paths"]["/messages"]["get"]["parameters"] if each["in"] == "query"}
+    assert named == set(PARAMETERS)
+    shown = document["components"]["schemas"]["Message"]
+    assert set(shown["properties"]) == set(MESSAGE["properties"])
+    assert set(shown["required"]) == set(MESSAGE["required"])
+    for name, wanted in MESSAGE["properties"].items():
+        assert sorted(shown["properties"][name].get("enum", [])) == sorted(wanted.get("enum", []))

@@ -40,7 +40,7 @@ UPDATE messaging_message
 
 def populate(caller: Caller, number: int) -> set[str]:
     """Accept messages that are equal in many columns and differ in others; give their ids."""
-    keys = accept_batch(caller.workspace, [f"{'aBc'[n % 3]}{n % 97}@example.com" for n in range(number)]).ids
+    keys = accept_batch(caller.workspace, [f"{'abc'[n % 3]}{n % 97}@example.com" for n in range(number)]).ids
     with connection.cursor() as cursor:
         cursor.execute(_VARIETY, [[status.value for status in STATUSES], keys])
     return {str(key) for key in keys}

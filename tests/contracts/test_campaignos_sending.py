@@ -164,6 +164,15 @@ def test_a_repeat_under_a_key_gets_the_same_outcome_and_sends_nothing(worker: ob
 # Without waiting
 
 
+def test_a_repeat_gets_its_answer_though_the_contact_is_gone(caller: Caller) -> None:
+    contact = make_contact(caller)
+    wanted, headers = asked(contact), {"Idempotency_Key": "once", "Prefer": "respond-async"}
+    first = caller.post(f"{home(caller)}/messages", wanted, **headers)
+    contact.delete()
+    again = caller.post(f"{home(caller)}/messages", wanted, **headers)
+    assert (first.status_code, again.content) == (200, first.content)
+
+
 def test_who_does_not_wait_is_told_that_it_is_queued(caller: Caller) -> None:
     contact = make_contact(caller)
     answer = caller.post(f"{home(caller)}/messages", asked(contact), Prefer="respond-async")

@@ -539,6 +539,34 @@ def test_a_waiting_message_is_changed(caller: Caller) -> None:
     assert done(caller.ask("PUT", f"{MESSAGES}/{waiting['id']}", {}), "Message updated") == again
 
 
+@pytest.mark.usefixtures("keys")
+def test_what_is_encrypted_is_changed_and_stays_so(caller: Caller) -> None:
+    made = create(caller, metadata={"encryption": True})
+    changed = {"content": "Good night {{ who }}", "metadata": {"variables": {"who": "Ann"}, "encryption": True}}
+    shown = done(caller.ask("PUT", f"{MESSAGES}/{made['id']}", changed), "Message updated")
+    metadata = {"variables": {"who": "Ann"}, "priority": "Normal", "encryption": True}
+    assert shown == {**made, "content": "Good night Ann", "metadata": metadata}
+    assert set(Content.objects.values_list("text", flat=True)) == {""}
+
+
+def test_an_avatars_message_is_changed_to_what_is_written(caller: Caller) -> None:
+    key = send(caller.workspace, author=caller.member.user, avatar_id=avatar(caller), text="x", channel=Channel.DIRECT)
+    shown = done(caller.ask("PUT", f"{MESSAGES}/{key}", {"content": "{{ y }} {%"}), "Message updated")
+    assert (shown["content"], shown["metadata"]) == ("{{ y }} {%", PLAIN)
+
+
+def test_a_template_takes_the_place_of_what_was_said(caller: Caller) -> None:
+    make_template(caller.workspace, subject="Welcome", text="Dear {{ name }}")
+    made = create(caller)
+    changed = {"metadata": {"template": "welcome"}, "subject": "Hello again"}
+    shown = done(caller.ask("PUT", f"{MESSAGES}/{made['id']}", changed), "Message updated")
+    assert (shown["subject"], shown["content"]) == ("Hello again", "Dear Ann")
+    assert shown["metadata"] == {"template": "welcome", **PLAIN}
+    answer = caller.ask("PUT", f"{MESSAGES}/{made['id']}", {"metadata": {"template": "nowhere"}})
+    exception = "there is no template nowhere for the channel email"
+    failed(answer, 404, "TEMPLATE_NOT_FOUND", "Template not found", exception, "metadata.template")
+
+
 def test_a_sent_message_cannot_be_changed(caller: Caller) -> None:
     made = create(caller)
     move(made["id"], Status.SENDING, Status.SENT)

@@ -18,7 +18,7 @@ LIMIT = 20
 LARGEST = 100
 _LONGEST = 255
 _LONGEST_ADDRESS = 2_048
-_LONGEST_TOKEN = 16_384
+_LONGEST_TOKEN = 8_192
 _DAY = len("2024-01-01")
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -26,6 +26,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 MessageSort = Literal["when_created", "when_modified", "scheduled_at", "status", "to"]
 TemplateSort = Literal["when_created", "when_modified", "name", "system"]
 
+Token = Annotated[str, Meta(max_length=_LONGEST_TOKEN, extra_json_schema={"pattern": "^[A-Za-z0-9_-]*$"})]
 Id = Annotated[str, Meta(max_length=_LONGEST)]
 Moment = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
@@ -46,7 +47,7 @@ class ListQuery(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     autocomplete: Annotated[
         str, Meta(max_length=_LONGEST, description="How a recipient, or the name of a template, begins.")
     ] = ""
-    next: Annotated[str, Meta(max_length=_LONGEST_TOKEN, description="`next` of the page before.")] = ""
+    next: Annotated[Token, Meta(description="`next` of the page before.")] = ""
     order: Annotated[OrderWord, Meta(description="Which way to sort.")] = "desc"
     language: LanguageWord | UnsetType = UNSET
     system: SystemWord | UnsetType = UNSET

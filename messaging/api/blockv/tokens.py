@@ -63,10 +63,10 @@ def listing(request: HttpRequest, into: type[Q], *, workspace_id: UUID) -> Listi
         Invalid: a parameter cannot be used, or the token is none of this list with these filters.
     """
     bound = f"{request.path.rstrip('/')} {workspace_id}"
-    given = queries.filled(request.GET)
-    if _EATEN in given:
+    if any(request.GET.getlist(_EATEN)):
         detail = "A shell takes $gt for a variable: put the URL into single quotes."
         raise Invalid(detail, errors=[FieldError(f"/{_EATEN}", "unknown_parameter", detail)])
+    given = queries.filled(request.GET)
     query = queries.read(given, into)
     if not query.next:
         return Listing(query, None, bound)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from messaging.api.campaignos.ids import Kind
@@ -19,72 +18,33 @@ from messaging.errors import DispatchError, Invalid
 from messaging.models import Campaign
 from messaging.people import contacts, recipients
 from messaging.people.recipients import Person
+from messaging.people.refusals import TRANSACTIONAL
 from messaging.state import Status
 from messaging.tenancy.access import Caller
 
 _ENDED_BADLY = frozenset({Status.FAILED, Status.BOUNCED, Status.CANCELLED})
-_TRANSACTIONAL = "transactional"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """A message that was asked for, with those that it names found."""
-
-    draft: Draft
-    recipient: Recipient
-    person: Person
-    campaign: Campaign | None
-
-
-def order(caller: Caller, wanted: SendIn) -> Order:
-    """Find what a request names, and put it in the domain's words.
+def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> list[UUID]:
+    """Accept the message that was asked for, inside the caller's transaction.
 
     Raises:
         NotFound: the workspace has no such contact or campaign.
-        Invalid: what the message says cannot be used, or there is no such template.
+        Held: the campaign may not write to the contact now.
+        DispatchError: see `intake.accept`.
     """
     person = _person(caller.workspace_id, wanted.contact_id)
     campaign = _campaign(caller.workspace_id, wanted.campaign_id)
-    category = wanted.category() or (campaign.category if campaign else _TRANSACTIONAL)
-    channel = CHANNEL_IN[wanted.channel]
-    draft = Draft(
-        channel=channel,
-        template=_template(wanted.template_id),
-        subject=wanted.subject or "",
-        body=wanted.body or "",
-        category=category,
-        campaign_id=campaign.id if campaign else None,
-    )
-    if not draft.body and not draft.template:
-        raise Invalid.at("/body", "required", "A message has a body, a template or both.")
-    known = filling.known(
-        person,
-        filling.names_in(prepare(_parts(caller.workspace_id, draft), channel=channel).variables),
-        workspace_id=caller.workspace_id,
-        channel=channel,
-        category=category,
-    )
-    # Variables are what the texts are filled in with, and kept as such.
-    metadata = {name: value for name, value in (wanted.metadata or {}).items() if name != "variables"}
-    recipient = Recipient(contact_id=str(person.id), data={**wanted.variables(), **known} or None, metadata=metadata)
-    return Order(draft=draft, recipient=recipient, person=person, campaign=campaign)
-
-
-def accept(caller: Caller, placed: Order, *, awaited: bool) -> list[UUID]:
-    """Accept the message, inside the caller's transaction.
-
-    Raises:
-        Held: its campaign may not write to the contact now.
-        DispatchError: see `intake.accept`.
-    """
-    if placed.campaign is not None:
-        pace.demand(placed.campaign, contact_id=placed.person.id)
+    draft = _draft(wanted, campaign)
+    recipient = _recipient(wanted, draft, person, caller.workspace_id)
+    if campaign is not None:
+        pace.demand(campaign, contact_id=person.id)
     accepted = intake.accept(
         workspace_id=caller.workspace_id,
         author_id=caller.user_id,
         test=caller.test,
-        draft=placed.draft,
-        recipients=[placed.recipient],
+        draft=draft,
+        recipients=[recipient],
         batch=False,
         awaited=awaited,
     )
@@ -116,6 +76,28 @@ def _person(workspace_id: UUID, text: str) -> Person:
 
 def _campaign(workspace_id: UUID, text: str | None) -> Campaign | None:
     return None if text is None else plans.get(workspace_id=workspace_id, campaign_id=Kind.CAMPAIGN.key(text))
+
+
+def _draft(wanted: SendIn, campaign: Campaign | None) -> Draft:
+    draft = Draft(
+        channel=CHANNEL_IN[wanted.channel],
+        template=_template(wanted.template_id),
+        subject=wanted.subject or "",
+        body=wanted.body or "",
+        category=wanted.category() or (campaign.category if campaign else TRANSACTIONAL),
+        campaign_id=campaign.id if campaign else None,
+    )
+    if not draft.body and not draft.template:
+        raise Invalid.at("/body", "required", "A message has a body, a template or both.")
+    return draft
+
+
+def _recipient(wanted: SendIn, draft: Draft, person: Person, workspace_id: UUID) -> Recipient:
+    """The contact with what the texts read of it; variables are what they are filled in with, and kept as such."""
+    read = filling.names_in(prepare(_parts(workspace_id, draft), channel=draft.channel).variables)
+    known = filling.known(person, read, workspace_id=workspace_id, channel=draft.channel, category=draft.category)
+    metadata = {name: value for name, value in (wanted.metadata or {}).items() if name != "variables"}
+    return Recipient(contact_id=str(person.id), data={**wanted.variables(), **known} or None, metadata=metadata)
 
 
 def _template(text: str | None) -> str:

@@ -48,9 +48,25 @@ def read(request: HttpRequest) -> bytes:
         WrongMediaType: the body is not plain JSON in UTF-8.
         TooLarge: it is longer than a request may be, whether its length was announced or not.
     """
+    _demand_json(request)
+    return read_any(request)
+
+
+def read_if_any(request: HttpRequest) -> bytes:
+    """Give the body of a request that may have none; one that is there is JSON.
+
+    Raises:
+        WrongMediaType, TooLarge: see `read`.
+    """
+    body = read_any(request)
+    if body:
+        _demand_json(request)
+    return body
+
+
+def _demand_json(request: HttpRequest) -> None:
     if not _JSON.match(request.META.get("CONTENT_TYPE", "")):
         raise WrongMediaType("The body must be application/json in UTF-8.")
-    return read_any(request)
 
 
 def read_any(request: HttpRequest) -> bytes:

@@ -49,6 +49,8 @@ STRICT: Final = "strict"
 QUERY_RETRY_SECONDS: Final = 5
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+No = Annotated[bool, Meta(extra_json_schema={"const": False})]
+Yes = Annotated[bool, Meta(extra_json_schema={"const": True})]
 T = TypeVar("T")
 _AS_THEY_ARE: Final[Mapping[str, str]] = {}
 
@@ -132,7 +134,7 @@ class Done(Struct, Generic[T], kw_only=True, frozen=True, rename="camel"):
     """The answer of a management operation."""
 
     result: Outcome[T]
-    is_error: bool = False
+    is_error: No = False
     message: str = "Success"
 
 
@@ -140,7 +142,7 @@ class Result(Struct, Generic[T], kw_only=True, frozen=True, rename="camel"):
     """The answer of an operation between avatars."""
 
     result: T
-    is_error: bool = False
+    is_error: No = False
     is_warning: bool = False
     message: str = "Success"
 
@@ -150,7 +152,7 @@ class Results(Struct, Generic[T], kw_only=True, frozen=True, rename="camel"):
 
     result: list[T]
     results_count: int
-    is_error: bool = False
+    is_error: No = False
     is_warning: bool = False
     message: str = "Success"
 
@@ -189,7 +191,7 @@ class Failure(Struct, kw_only=True, frozen=True, rename="camel"):
     """Why a request was refused. `message` says what kind of refusal it is, `exception` what exactly is wrong."""
 
     result: bool | None = None
-    is_error: bool = True
+    is_error: Yes = True
     is_warning: bool = False
     message: str
     exception: str

@@ -20,19 +20,19 @@ from channels_app.errors import InvalidAddress
 from channels_app.types import Channel
 from messaging.content import templates
 from messaging.dispatch.selectors.filters import MessageFilter, Party
-from messaging.models import Template
+from messaging.models import PushSubscription, Template
 from messaging.models.keys import lowest_key
 from messaging.people import recipients
 from messaging.state import Status
 
-MOST_BRANCHES: Final = 16
-"""Branches of one list; where there were more, channels are sifted instead."""
-
+_ONE: Final = " = %s"
 _SKEW = timedelta(seconds=2)
 """How far the clock that makes keys may be from the database's, which stamps created_at."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
-_FOLDED = 'lower(recipient COLLATE "C")'
+FOLDED: Final = 'lower(recipient) COLLATE "C"'
+"""A recipient as its index has it; what it is compared with is folded by the database, too."""
+FOLD: Final = "lower(%s::text)"
 _LANGUAGE = "lower(split_part(translate(language, '_.@', '---'), '-', 1))"
 """The first part of a tag, in any of the spellings that are taken."""
 _UNSAID = f"(channel = '{Channel.DIRECT}' AND status IN ('{Status.SCHEDULED}', '{Status.CANCELLED}'))"
@@ -56,32 +56,39 @@ Alternatives = Sequence[Condition]
 """Conditions of which no row meets two."""
 
 
-def branches(workspace_id: UUID, where: MessageFilter, *, merged: bool) -> list[Condition]:
-    """The rows that a filter lets through, as conditions of which no row meets two; none where nothing can pass.
+def ordered(workspace_id: UUID, where: MessageFilter) -> list[Condition]:
+    """The rows that a filter lets through, in branches of which each has an index in the order of keys.
 
-    `merged` gives a branch to each value of the narrowest alternatives, for whoever merges them in the order of keys.
+    None where nothing can pass. Of statuses and channels one is taken apart: its index tells the other, too.
     """
-    narrow, wide = list(_narrow(workspace_id, where)), list(_wide(where))
-    if not all(narrow) or not all(wide):
+    return _branches(workspace_id, where, narrow=True, wide=True)
+
+
+def counted(workspace_id: UUID, where: MessageFilter) -> list[Condition]:
+    """The same rows in as few branches as can be counted by an index."""
+    return _branches(workspace_id, where, narrow=True, wide=False)
+
+
+def whole(workspace_id: UUID, where: MessageFilter) -> list[Condition]:
+    """The same rows in one branch, or none."""
+    return _branches(workspace_id, where, narrow=False, wide=False)
+
+
+def _branches(workspace_id: UUID, where: MessageFilter, *, narrow: bool, wide: bool) -> list[Condition]:
+    few, many = list(_narrow(workspace_id, where)), list(_wide(where))
+    if not all(few) or not all(many):
         return []
-    base = _all_of([Condition("workspace_id = %s", (workspace_id,)), *_common(where)])
-    leading, rest = (narrow[:1], narrow[1:] + wide) if narrow else _product(wide)
-    if not merged:
-        leading, rest = [], leading + rest
-    base = _all_of([base, *map(_any_of, rest)])
-    return [_all_of([base, *chosen]) for chosen in itertools.product(*leading)]
+    leading, rest = (few[:1], few[1:] + many) if few and narrow else ([], few + many)
+    if wide and not few and not _is_sifted(where):
+        leading, rest = many[:1], many[1:]
+    base = _all_of([Condition("workspace_id = %s", (workspace_id,)), *_common(where), *map(_any_of, rest)])
+    return [base & each for each in leading[0]] if leading else [base]
 
 
-def _product(wide: list[Alternatives]) -> tuple[list[Alternatives], list[Alternatives]]:
-    """As many of the alternatives as there may be branches for, and the others."""
-    taken: list[Alternatives] = []
-    number = 1
-    for each in wide:
-        if number * len(each) > MOST_BRANCHES:
-            break
-        taken.append(each)
-        number *= len(each)
-    return taken, wide[len(taken) :]
+def _is_sifted(where: MessageFilter) -> bool:
+    """Whether rows have to be looked at one by one: then they are looked at once, not by status or channel."""
+    looked_at = (where.language, where.other_languages, where.action_type, where.other_action_types, where.error_code)
+    return not where.stages() and any(looked_at)
 
 
 def _all_of(conditions: Iterable[Condition]) -> Condition:
@@ -94,6 +101,9 @@ def _all_of(conditions: Iterable[Condition]) -> Condition:
 def _any_of(alternatives: Alternatives) -> Condition:
     if len(alternatives) == 1:
         return alternatives[0]
+    if len({each.sql for each in alternatives}) == 1 and all(len(each.parameters) == 1 for each in alternatives):
+        values = [each.parameters[0] for each in alternatives]
+        return Condition(alternatives[0].sql.removesuffix(_ONE) + " = ANY(%s)", (values,))
     sql = " OR ".join(f"({each.sql})" for each in alternatives)
     return Condition(f"({sql})", tuple(itertools.chain.from_iterable(each.parameters for each in alternatives)))
 
@@ -107,7 +117,7 @@ def _disjoint(alternatives: Alternatives) -> Alternatives:
 
 
 def _equal(column: str, values: Iterable[Any]) -> list[Condition]:
-    return [Condition(f"{column} = %s", (value,)) for value in values]
+    return [Condition(f"{column}{_ONE}", (value,)) for value in values]
 
 
 def _narrow(workspace_id: UUID, where: MessageFilter) -> Iterator[Alternatives]:
@@ -130,7 +140,7 @@ def _narrow(workspace_id: UUID, where: MessageFilter) -> Iterator[Alternatives]:
 def _to(workspace_id: UUID, where: MessageFilter) -> Iterator[Alternatives]:
     """Alternatives by whom a message is for."""
     if where.to is not None:
-        yield _equal("recipient", _spellings(where.to, where.channels or frozenset(Channel)))
+        yield _received(_spellings(where.to, where.channels or frozenset(Channel)))
     if where.who is not None:
         yield _known_as(workspace_id, where.who)
     if where.contact is not None:
@@ -146,6 +156,12 @@ def _wide(where: MessageFilter) -> Iterator[Alternatives]:
         yield [_at(status, tried) for status, tried in stages]
     if where.channels and len(where.channels) < len(Channel):
         yield _equal("channel", [channel.value for channel in sorted(where.channels)])
+
+
+def _received(spellings: Iterable[str]) -> list[Condition]:
+    """Messages to each of these recipients, spelled so; see `models.sent_to`."""
+    sql = f"{FOLDED} = {FOLD} AND COALESCE(recipient = %s, FALSE)"
+    return [Condition(sql, (each, each)) for each in spellings]
 
 
 def _at(status: Status, tried: bool | None) -> Condition:
@@ -175,7 +191,7 @@ def _common(where: MessageFilter) -> Iterator[Condition]:
 
 
 def _named(q: str) -> Alternatives:
-    found = _equal("recipient", _spellings(q, frozenset(Channel)))
+    found = _received(_spellings(q, frozenset(Channel)))
     found.append(Condition("provider_message_id = %s AND provider_message_id <> ''", (q,)))
     key = recipients.as_key(q)
     if key is not None:
@@ -186,8 +202,11 @@ def _named(q: str) -> Alternatives:
 def _known_as(workspace_id: UUID, who: str) -> Alternatives:
     """Messages to a recipient under any of its names."""
     contacts = recipients.ids_of(workspace_id=workspace_id, name=who)
-    spellings = {spelling.lower() for spelling in _spellings(who, frozenset(Channel))}
-    found = [Condition(f"{_FOLDED} = ANY(%s)", (sorted(spellings),))]
+    device = Q(endpoint=who) if (key := recipients.as_key(who)) is None else Q(id=key)
+    devices = PushSubscription.objects.filter(device, workspace_id=workspace_id).values_list("endpoint", "id")
+    names = [str(name) for names in devices for name in names]
+    spellings = [*_spellings(who, frozenset(Channel)), *names]
+    found = [Condition(f"{FOLDED} IN ({', '.join([FOLD] * len(spellings))})", tuple(spellings))]
     found += _equal("contact_id", contacts)
     return _disjoint(found)
 
@@ -197,7 +216,7 @@ def _of_party(party: Party) -> Alternatives:
     said = Condition(f"NOT {_UNSAID}")
     own = [] if party.user_id is None else [Condition("author_id = %s", (party.user_id,))]
     others = [~each for each in own]
-    got = [_all_of([each, *others, said]) for each in _equal("recipient", sorted(party.addresses))]
+    got = [_all_of([each, *others, said]) for each in _received(sorted(party.addresses))]
     keys = [key for key in map(recipients.as_key, sorted(party.addresses)) if key is not None]
     elsewhere = ~Condition("recipient = ANY(%s)", (sorted(party.addresses),))
     return [*own, *got, *(_all_of([each, elsewhere, *others, said]) for each in _equal("contact_id", keys))]
@@ -205,7 +224,7 @@ def _of_party(party: Party) -> Alternatives:
 
 def _beginning(workspace_id: UUID, prefix: str) -> Alternatives:
     """Messages whose recipient, or whose template's name or key, begins so."""
-    begins = Condition(f'starts_with({_FOLDED}, lower(%s COLLATE "C"))', (prefix,))
+    begins = Condition(f"starts_with({FOLDED}, {FOLD})", (prefix,))
     rows = Template.objects.filter(Q(key__istartswith=prefix) | Q(name__istartswith=prefix), workspace_id=workspace_id)
     found = list(rows.order_by("id").values_list("id", flat=True))
     return _disjoint([begins, Condition("template_id = ANY(%s)", (found,))]) if found else [begins]

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 
-from messaging.dispatch.selectors.conditions import Condition, branches
+from messaging.dispatch.selectors.conditions import FOLD, FOLDED, Condition, ordered, whole
 from messaging.dispatch.selectors.filters import ALL, MessageFilter, Sort
 from messaging.dispatch.selectors.rows import LISTED, MOMENTS, bounded, modified_at, read
 from messaging.models import Message
+from messaging.models.keys import key_time, lowest_key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,17 +35,22 @@ class _Order:
     """A column to go by, beside the key."""
 
     sql: str
-    cast: str = "timestamptz"
+    given: str = "%s::timestamptz"
+    """A place's value, as it is compared."""
     optional: bool = False
     """Whether rows may be without a value."""
 
 
+_NEAR: Final = 1_000
+"""The largest offset for which the months nearby are looked through first."""
+_LAST_DAY: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
 _ORDERS: Final[Mapping[Sort, _Order]] = {
     Sort.SENT: _Order(sql="sent_at", optional=True),
-    Sort.STATUS: _Order(sql="status", cast="text"),
+    Sort.STATUS: _Order(sql="status", given="%s"),
     Sort.MODIFIED: _Order(sql=f"GREATEST({', '.join(MOMENTS)})"),
     Sort.SCHEDULED: _Order(sql="scheduled_at", optional=True),
-    Sort.RECIPIENT: _Order(sql="recipient", cast="text"),
+    Sort.RECIPIENT: _Order(sql=FOLDED, given=FOLD),
 }
 """Every order but that of the keys."""
 
@@ -69,14 +76,20 @@ def messages(
     if beyond is not None:
         after = Place(value=None, id=beyond)
     order = _ORDERS.get(sort)
-    found = branches(workspace_id, where, merged=order is None)
+    found = ordered(workspace_id, where) if order is None else whole(workspace_id, where)
     if not found:
         return []
     if after is not None:
         start = _behind(order, after, ascending=ascending)
         found = [branch & start for branch in found]
     with bounded():
-        ids = _ids(found, order, ascending=ascending, offset=offset, limit=limit)
+        ids: list[UUID] = []
+        if order is None and offset <= _NEAR:
+            near = _nearest(where, after, ascending=ascending)
+            if near is not None:
+                ids = _ids([branch & near for branch in found], order, ascending=ascending, offset=offset, limit=limit)
+        if len(ids) < limit:
+            ids = _ids(found, order, ascending=ascending, offset=offset, limit=limit)
         if not ids:
             return []
         # The bounds let the planner leave out partitions.
@@ -121,6 +134,26 @@ def _ids(found: list[Condition], order: _Order | None, *, ascending: bool, offse
         return [row[0] for row in cursor.fetchall()]
 
 
+def _nearest(where: MessageFilter, after: Place | None, *, ascending: bool) -> Condition | None:
+    """The months in which a stretch probably lies: to plan for two partitions takes a fraction of what all take."""
+    if after is not None:
+        at = datetime.fromtimestamp(min(key_time(after.id), _LAST_DAY.timestamp()), UTC)
+    elif ascending:
+        return None
+    else:
+        # A day more than enough for clocks that differ.
+        now = timezone.now()
+        at = min(where.created_before or now, now) + timedelta(days=1)
+    low, high = (_month(at), _month(at, ahead=2)) if ascending else (_month(at, ahead=-1), _month(at, ahead=1))
+    return Condition("id >= %s AND id < %s", (low, high))
+
+
+def _month(at: datetime, *, ahead: int = 0) -> UUID:
+    """The lowest key of a moment's month, or of one ahead or before."""
+    year, month = divmod(at.year * 12 + at.month - 1 + ahead, 12)
+    return lowest_key(datetime(min(max(year, 1970), 9999), month + 1, 1, tzinfo=UTC))
+
+
 def _behind(order: _Order | None, after: Place, *, ascending: bool) -> Condition:
     """What is met by the rows that stand behind a place."""
     than = ">" if ascending else "<"
@@ -128,6 +161,6 @@ def _behind(order: _Order | None, after: Place, *, ascending: bool) -> Condition
         return Condition(f"id {than} %s", (after.id,))
     if after.value is None:
         return Condition(f"{order.sql} IS NULL AND id {than} %s", (after.id,))
-    behind = f"({order.sql}, id) {than} (%s::{order.cast}, %s)"
+    behind = f"({order.sql}, id) {than} ({order.given}, %s)"
     sql = f"({behind} OR {order.sql} IS NULL)" if order.optional else behind
     return Condition(sql, (after.value, after.id))

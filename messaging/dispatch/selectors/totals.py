@@ -10,13 +10,15 @@ from uuid import UUID
 from django.db import OperationalError, connection
 from psycopg.errors import QueryCanceled
 
-from messaging.dispatch.selectors.conditions import Condition, branches
+from messaging.dispatch.selectors.conditions import counted, whole
 from messaging.dispatch.selectors.filters import ALL, MessageFilter
 from messaging.dispatch.selectors.rows import bounded
 
 BOUND: Final = 10_000
 COUNT_SECONDS = 1.0
 """A count that takes longer is given up for an estimate."""
+
+_COUNT = "SELECT count(*) FROM ({every} LIMIT %s) AS found"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,28 +31,27 @@ class Total:
 
 def total(*, workspace_id: UUID, where: MessageFilter = ALL, bound: int = BOUND) -> Total:
     """Count a workspace's messages up to a bound; more than that are as many as the planner expects."""
-    found = branches(workspace_id, where, merged=True)
+    found = counted(workspace_id, where)
     if not found:
         return Total(number=0, estimated=False)
     parts = [f"SELECT 1 FROM messaging_message WHERE {branch.sql}" for branch in found]
     parameters = [value for branch in found for value in branch.parameters]
     try:
         with bounded(COUNT_SECONDS), connection.cursor() as cursor:
-            every = " UNION ALL ".join(parts)
-            cursor.execute(f"SELECT count(*) FROM ({every} LIMIT %s) AS found", [*parameters, bound + 1])
+            cursor.execute(_COUNT.format(every=" UNION ALL ".join(parts)), [*parameters, bound + 1])
             (number,) = cursor.fetchone()
     except OperationalError as error:
         if not isinstance(error.__cause__, QueryCanceled):
             raise
-        return Total(number=_expected(branches(workspace_id, where, merged=False)), estimated=True)
+        return Total(number=_expected(workspace_id, where), estimated=True)
     if number <= bound:
         return Total(number=number, estimated=False)
-    return Total(number=max(bound, _expected(branches(workspace_id, where, merged=False))), estimated=True)
+    return Total(number=max(bound, _expected(workspace_id, where)), estimated=True)
 
 
-def _expected(found: list[Condition]) -> int:
+def _expected(workspace_id: UUID, where: MessageFilter) -> int:
     """How many rows the planner thinks there are."""
-    (every,) = found
+    (every,) = whole(workspace_id, where)
     with connection.cursor() as cursor:
         sql = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM messaging_message WHERE {every.sql}"
         cursor.execute(sql, list(every.parameters))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.test import Client
 from django.urls import reverse
 
-from messaging.models import ContactAlias, Suppression, User
+from messaging.models import ContactAlias, ContactEvent, Suppression, User
 from messaging.models.keys import uuid7
 from tests.factories import make_user, make_workspace
 from tests.messaging.people.rows import accept_to, make_contact, say, suppress
 
 CONTACTS, SUPPRESSIONS = "admin:messaging_contact_changelist", "admin:messaging_suppression_changelist"
+EVENTS = "admin:messaging_contactevent_changelist"
 
 
 def test_a_contact_is_shown_with_consents_subscriptions_and_messages(operator: Client) -> None:
@@ -68,6 +69,25 @@ def test_a_suppression_is_lifted_once_and_under_the_operators_name(operator: Cli
     found = operator.get(reverse(SUPPRESSIONS), {"q": "bob@example.com"}).content.decode()
     assert str(other.pk) in found
     assert str(row.pk) not in found
+
+
+def test_an_event_is_shown_and_found_by_its_type_and_contact(operator: Client) -> None:
+    workspace = make_workspace()
+    contact = make_contact(workspace)
+    row = ContactEvent.objects.create(
+        workspace=workspace, contact=contact, type="consent.opted_out", metadata={"via": "<link>"}
+    )
+    other = ContactEvent.objects.create(workspace=workspace, type="page_view")
+    page = operator.get(reverse("admin:messaging_contactevent_change", args=[row.pk])).content.decode()
+    assert "&lt;link&gt;" in page
+    assert str(contact.pk) in page
+    for term in ("consent.opted_out", str(row.pk), str(contact.pk)):
+        found = operator.get(reverse(EVENTS), {"q": term}).content.decode()
+        assert str(row.pk) in found, term
+        assert str(other.pk) not in found, term
+    assert str(other.pk) in operator.get(reverse(EVENTS)).content.decode()
+    assert operator.post(reverse("admin:messaging_contactevent_change", args=[row.pk]), {}).status_code == 403
+    assert operator.post(reverse("admin:messaging_contactevent_delete", args=[row.pk]), {}).status_code == 403
 
 
 def test_who_may_only_look_lifts_nothing(db: None) -> None:

@@ -14,6 +14,9 @@ from channels_app import registry
 from channels_app.types import Channel, Limits
 from messaging.dispatch import providers
 from tests.messaging.dispatch.scripted import Script, ScriptedAdapter
+from tests.urgent import urgent_worker, worker
+
+__all__ = ["install", "transactional_db", "urgent_worker", "worker"]
 
 Install = Callable[..., ScriptedAdapter]
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from channels_app.adapters.sandbox import Scenario
 from channels_app.carriage import CARRIES
@@ -25,7 +26,7 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import claims, delivery, providers, receipts, sweeps
+from messaging.dispatch import claims, delivery, providers, queue, receipts, sweeps
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Workspace
 from messaging.models.keys import uuid7
@@ -34,6 +35,7 @@ from tests.factories import accept_batch, accept_message, make_workspace, messag
 from tests.messaging.dispatch.conftest import Install
 from tests.messaging.dispatch.scripted import Answers, MaySend, accept_all, answer
 from tests.messaging.invariants import check_all
+from tests.running import eventually
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -554,6 +556,42 @@ class TestLanes:
         assert (message(live).status, message(live).provider) == ("FAILED", "scripted")
         assert (message(test).status, message(test).provider) == ("SENT", "sandbox")
         assert check_all() == []
+
+    def test_what_found_no_place_is_rung_for_when_one_is_given_back(
+        self, workspace: Workspace, install: Install, settings: Settings
+    ):
+        settings.CHANNEL_THREADS = 1
+        delivery._places.clear()
+        handing_over, go_on = threading.Event(), threading.Event()
+
+        def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            for outbound in batch:
+                handing_over.set()
+                assert go_on.wait(30)
+                yield outbound.id, Accepted()
+
+        install(script)
+        accept_message(workspace)
+        urgent = Lane.named("email.urgent")
+
+        def run() -> None:
+            try:
+                delivery.deliver(EMAIL)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert handing_over.wait(30)
+        accept_message(workspace, priority=Priority.URGENT)
+        assert delivery.deliver(urgent) == 0
+        queue.lift(urgent)
+        go_on.set()
+        thread.join()
+
+        eventually(lambda: queue.valkey().exists(f"bell:{urgent.name}"), "the lane is rung")
+        assert not delivery._turned_away
+        delivery._places.clear()
 
 
 SETTLED = {

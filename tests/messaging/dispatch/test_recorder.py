@@ -112,6 +112,15 @@ class TestMarks:
 
         assert reached == [False]
 
+    def test_an_outcome_that_a_request_waits_for_is_ripe_at_once(self):
+        awaited, other = uuid7(), uuid7()
+        hand_over = HandOver(Lease(uuid7(), seconds=6.0), size=2, group=2, awaited=frozenset({awaited}))
+
+        hand_over.put(sent(other))
+        assert hand_over.ripe_in() != 0.0
+        hand_over.put(sent(awaited))
+        assert hand_over.ripe_in() == 0.0
+
     def test_when_the_claim_is_gone_the_hand_over_is_over(self, under_way: tuple[HandOver, list[UUID]]):
         hand_over, keys = under_way
         hand_over.reach(0)

@@ -207,7 +207,7 @@ def test_a_feed_and_its_counts_read_little_more_than_they_show(workspace: Worksp
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE messaging_message")
 
-    assert touched(lambda: feed.items(reader=reader, ascending=False, beyond=None, limit=51)) < 200
+    assert touched(lambda: feed.items(reader=reader, ascending=False, beyond=None, limit=51)) < 250
     assert touched(lambda: feed.counts(reader=reader)) < 50
 
 

@@ -132,8 +132,8 @@ class CampaignExecute(CampaignView):
     def post(self, request: Request, campaign_id: UUID) -> HttpResponse:
         """Write to one contact as the campaign does, and tell of the outcome; or without a contact start the broadcast,
         at `startAt` where that is to come."""
-        key, body = self.row(campaign_id).id, bodies.read_any(request._request)
-        wanted = bodies.parse(bodies.read(request._request), out.ExecuteIn) if body else out.ExecuteIn()
+        key, body = self.row(campaign_id).id, bodies.read_if_any(request._request)
+        wanted = bodies.parse(body, out.ExecuteIn) if body else out.ExecuteIn()
         if wanted.contact_id is None:
             return once(request, self.caller, body, lambda: self._start(key), status=200)
         self._one = True

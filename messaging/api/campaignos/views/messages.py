@@ -46,12 +46,12 @@ class MessageList(View):
     def post(self, request: Request) -> HttpResponse:
         """Send a message to a contact, and tell whether it went out: for a short while the answer waits for that."""
         caller, body = self.caller, bodies.read(request._request)
-        order = sending.order(caller, bodies.parse(body, out.SendIn))
+        wanted = bodies.parse(body, out.SendIn)
         return send(
             request,
             caller,
             body,
-            accept=lambda awaited: sending.accept(caller, order, awaited=awaited),
+            accept=lambda awaited: sending.accept(caller, wanted, awaited=awaited),
             show=sending.show,
         )
 

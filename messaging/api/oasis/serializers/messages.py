@@ -114,7 +114,7 @@ class Message(MessageRow, kw_only=True, frozen=True, rename="camel"):
 
     html_content: str | None
     attachments: list[AttachmentOut]
-    data: dict[str, Any] | UnsetType
+    data: dict[str, Any] | UnsetType = UNSET
     metadata: dict[str, Any]
     schedule: Schedule | None
     delivery: Delivery

@@ -24,6 +24,7 @@ from messaging.api.oasis.vocabulary import OFFERED, SORT_IN, STATUS_IN, TYPES
 from messaging.dispatch import control, selectors
 from messaging.dispatch.revision import revise
 from messaging.dispatch.selectors import MessageFilter, Sort
+from messaging.errors import DispatchError
 from messaging.state import Cause
 
 REASON: Final = "Cancelled by the user"
@@ -52,6 +53,9 @@ class MessageList(AvatarView):
 
     scopes = {"GET": READ, "POST": WRITE}
     names = MessageIn.names
+
+    def refused(self, error: DispatchError) -> bool | None:
+        return None if self.request.method == "POST" else super().refused(error)
 
     @operation("list_messages", answers={200: Listing[avatars.ListedMessage]}, parameters=_LIST, tag=MANAGEMENT)
     def get(self, request: Request) -> HttpResponse:
