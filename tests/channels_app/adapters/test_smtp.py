@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -66,16 +66,15 @@ def either_sink(request) -> Iterator[Sink]:
 
 
 class TestContract(AdapterContract):
-    outcomes: ClassVar[dict[type[Outcome], str]] = {
-        Accepted: "someone@example.com",
-        Transient: "rcpt-450@example.com",
-        Permanent: "rcpt-550@example.com",
-        Ambiguous: "cut-after@example.com",
-    }
+    name = "smtp"
 
     @pytest.fixture
     def adapter(self, either_sink) -> ChannelAdapter:
         return adapter_for(either_sink.port)
+
+    @pytest.fixture
+    def hasty(self, either_sink) -> ChannelAdapter:
+        return adapter_for(either_sink.port, timeout=2)
 
 
 # What becomes of a message
