@@ -63,9 +63,38 @@ def test_servers_for_mail_keep_their_order_and_take_the_place_of_the_sandbox(pro
     assert all(providers == [{"adapter": "sandbox"}] for providers in channels.values())
 
 
+def test_a_bot_and_signing_secrets_take_the_place_of_the_sandbox(project: Path) -> None:
+    environment = {
+        "TELEGRAM_BOT_TOKEN": "123456:ABC-DEF1234ghIkl",
+        "TELEGRAM_WEBHOOK_SECRET": "told-to-telegram",
+        "WEBHOOK_SECRETS": "whsec_one, whsec_two",
+        "EGRESS_ALLOW": "10.0.0.0/8, hooks.internal",
+        "PROVIDER_DEADLINE_SECONDS": "7",
+    }
+    (channels,) = values(project, {**PRODUCTION, **environment}, "CHANNELS")
+    assert channels["telegram"] == [
+        {
+            "adapter": "telegram",
+            "token": "123456:ABC-DEF1234ghIkl",
+            "base": "https://api.telegram.org",
+            "secret": "told-to-telegram",
+            "timeout": 7.0,
+        }
+    ]
+    assert channels["webhook"] == [
+        {
+            "adapter": "webhook",
+            "secrets": ["whsec_one", "whsec_two"],
+            "allow": ["10.0.0.0/8", "hooks.internal"],
+            "timeout": 7.0,
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("EGRESS_ALLOW", "http://inside/"),
         ("DISPATCH_ENV", "prod"),
         ("DATABASE_URL", "sqlite:///db"),
         ("MAX_ATTEMPTS", "0"),
