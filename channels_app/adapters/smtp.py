@@ -157,7 +157,7 @@ class SmtpAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `url` and `default_from`.
+        """Build the adapter from `url`, `default_from` and `timeout`, which the URL's own wins over.
 
         `url` is `smtp://user:password@host:port` or `smtps://…`, user and password percent-encoded. Its query knows
         `starttls` (demanded with a password unless the server is this machine), `verify` (0: take any certificate),
@@ -174,7 +174,8 @@ class SmtpAdapter(ChannelAdapter):
                 mailbox(default_from, "default_from")
             except InvalidMessage as error:
                 raise ProviderMissing(str(error)) from error
-        return cls(channel, relay_from_url(str(options.get("url") or "")), default_from)
+        deadline = float(options.get("timeout", DEADLINE))
+        return cls(channel, relay_from_url(str(options.get("url") or ""), deadline), default_from)
 
     def open(self) -> SmtpSession:
         """Give a session; it connects when its first message comes."""
@@ -192,7 +193,7 @@ class SmtpAdapter(ChannelAdapter):
         return Health(ok=True)
 
 
-def relay_from_url(url: str) -> Relay:
+def relay_from_url(url: str, deadline: float = DEADLINE) -> Relay:
     """Read `smtp://…` or `smtps://…`; the password appears in no error.
 
     Raises:
@@ -218,7 +219,7 @@ def relay_from_url(url: str) -> Relay:
         password=unquote(parts.password or ""),
         tls=_tls(query) if implicit or starttls else None,
         starttls=starttls,
-        deadline=_seconds(query.get("timeout", str(DEADLINE))),
+        deadline=_seconds(query["timeout"]) if "timeout" in query else deadline,
     )
 
 

@@ -358,7 +358,7 @@ def test_no_error_repeats_the_url(make, peer, trick):
 
 
 def test_no_log_repeats_the_url(make, caplog):
-    broken = Reply(headers={"x-a: 1\r\nno colon here\r\nx-b": "2"})
+    broken = Reply(headers={"x-a: 1\r\nno colon here\r\nx-b": "2"}, manner=Manner.FAREWELL)
     with caplog.at_level(logging.DEBUG), running(lambda asked: broken) as peer:
         make().request("POST", peer.url("/?token=secret"))
     assert "secret" not in caplog.text

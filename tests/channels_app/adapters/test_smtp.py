@@ -448,6 +448,15 @@ def test_an_operator_may_take_any_certificate(certificate):
         assert isinstance(outcome(adapter_for(sink.port, starttls=1, verify=0), to("a")), Accepted)
 
 
+def test_the_deadline_of_all_providers_holds_unless_the_url_has_its_own(sink):
+    def struck(query: str, timeout: float) -> Outcome:
+        options = {"url": f"smtp://localhost:{sink.port}{query}", "timeout": timeout}
+        return outcome(SmtpAdapter.from_options(Channel.EMAIL, options), to("stall-0.5"))
+
+    assert isinstance(struck("", 0.2), Ambiguous)
+    assert isinstance(struck("?timeout=30", 0.2), Accepted)
+
+
 @pytest.mark.parametrize(
     "url",
     [
