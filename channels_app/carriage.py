@@ -18,3 +18,6 @@ CARRIES: dict[Channel, frozenset[str]] = {
 }
 
 NEEDS_SUBJECT = frozenset({Channel.EMAIL})
+
+MOST_ATTACHMENTS: dict[Channel, int] = {Channel.TELEGRAM: 1}
+"""How many files a message carries, where that is bounded by number."""

@@ -77,7 +77,7 @@ class PushAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `key`, `subject` and `egress`, and where they are given `timeout` and `ca_file`.
+        """Build the adapter from `key`, `subject` and `allow` (what is let through although it is private), and where they are given `timeout` and `ca_file`.
 
         Raises:
             ProviderMissing: the key or the subject is missing or malformed.
@@ -86,7 +86,7 @@ class PushAdapter(ChannelAdapter):
             channel,
             key=str(options.get("key") or ""),
             subject=str(options.get("subject") or ""),
-            egress=Egress.from_words(options.get("egress") or ()),
+            egress=Egress.from_words(options.get("allow") or ()),
             timeout=float(options.get("timeout", http.DEADLINE)),
             ca_file=str(options.get("ca_file") or ""),
         )

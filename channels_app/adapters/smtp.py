@@ -157,7 +157,7 @@ class SmtpAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `url` and `default_from`.
+        """Build the adapter from `url`, `default_from` and `timeout`, which the URL's own wins over.
 
         `url` is `smtp://user:password@host:port` or `smtps://…`, user and password percent-encoded. Its query knows
         `starttls` (demanded with a password unless the server is this machine), `verify` (0: take any certificate),
@@ -193,7 +193,7 @@ class SmtpAdapter(ChannelAdapter):
         return Health(ok=True)
 
 
-def relay_from_url(url: str, *, timeout: float = DEADLINE) -> Relay:
+def relay_from_url(url: str, timeout: float = DEADLINE) -> Relay:
     """Read `smtp://…` or `smtps://…`; the password appears in no error. `timeout` holds where the URL names none.
 
     Raises:

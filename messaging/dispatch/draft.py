@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from channels_app import addresses
 from channels_app.adapters import mime
-from channels_app.carriage import CARRIES
+from channels_app.carriage import CARRIES, MOST_ATTACHMENTS
 from channels_app.errors import InvalidAddress, InvalidMessage
 from channels_app.types import Attachment, Channel, Media, SharedContent
 from messaging.content import languages, screen
@@ -108,6 +108,9 @@ def _field_errors(draft: Draft) -> Iterator[FieldError]:
     for name, value in given.items():
         if value and name not in CARRIES[draft.channel]:
             yield FieldError(f"/{name}", "not_carried", f"the channel {draft.channel} does not carry {name}")
+    most = MOST_ATTACHMENTS.get(draft.channel)
+    if most is not None and len(draft.attachments) > most:
+        yield FieldError("/attachments", "too_many", f"the channel {draft.channel} carries {most} attachment a message")
     for name, word, least in (
         ("category", draft.category, 1),
         ("action_type", draft.action_type, 0),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -17,7 +18,6 @@ from channels_app.types import (
     Ambiguous,
     Callback,
     Channel,
-    NotConfigured,
     OutboundMessage,
     Outcome,
     Permanent,
@@ -26,7 +26,99 @@ from channels_app.types import (
     Transient,
 )
 
-OUTCOMES: tuple[type[Outcome], ...] = (Accepted, Transient, Throttled, Permanent, NotConfigured, Ambiguous)
+
+class Behaviour(StrEnum):
+    """What a provider may do with a message."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    """For good."""
+    FAIL = "fail"
+    """For now."""
+    THROTTLE = "throttle"
+    """Ask to wait: 429 by HTTP."""
+    STALL = "stall"
+    """Take it and never answer."""
+    DRIP = "drip"
+    """Take it and answer a byte at a time, for longer than we wait."""
+    CUT_AFTER = "cut after accept"
+    """Take it and hang up without an answer."""
+    GARBAGE = "garbage"
+    """Take it and answer something else than the protocol."""
+    ENDLESS = "endless"
+    """Take it and answer without end."""
+
+
+EXPECTED: Mapping[Behaviour, type[Outcome]] = {
+    Behaviour.ACCEPT: Accepted,
+    Behaviour.REFUSE: Permanent,
+    Behaviour.FAIL: Transient,
+    Behaviour.THROTTLE: Throttled,
+    Behaviour.STALL: Ambiguous,
+    Behaviour.DRIP: Ambiguous,
+    Behaviour.CUT_AFTER: Ambiguous,
+    Behaviour.GARBAGE: Ambiguous,
+    Behaviour.ENDLESS: Ambiguous,
+}
+"""What each means, by every adapter."""
+
+
+@dataclass(frozen=True)
+class Exempt:
+    """A behaviour that a provider cannot show, and why."""
+
+    why: str
+
+
+NO_CONNECTION = Exempt("it holds no connection")
+
+ROWS: Mapping[str, Mapping[Behaviour, str | Exempt]] = {
+    "sandbox": {
+        Behaviour.ACCEPT: "someone@example.com",
+        Behaviour.REFUSE: "permanent@example.com",
+        Behaviour.FAIL: "transient@example.com",
+        Behaviour.THROTTLE: "throttled@example.com",
+        Behaviour.STALL: NO_CONNECTION,
+        Behaviour.DRIP: NO_CONNECTION,
+        Behaviour.CUT_AFTER: "unknown@example.com",
+        Behaviour.GARBAGE: NO_CONNECTION,
+        Behaviour.ENDLESS: NO_CONNECTION,
+    },
+    "smtp": {
+        Behaviour.ACCEPT: "someone@example.com",
+        Behaviour.REFUSE: "rcpt-550@example.com",
+        Behaviour.FAIL: "rcpt-450@example.com",
+        Behaviour.THROTTLE: Exempt("SMTP has no word for it beside those for a failure that passes"),
+        Behaviour.STALL: "stall-3600@example.com",
+        Behaviour.DRIP: "drip@example.com",
+        Behaviour.CUT_AFTER: "cut-after@example.com",
+        Behaviour.GARBAGE: "nonsense@example.com",
+        Behaviour.ENDLESS: "endless@example.com",
+    },
+    "telegram": {
+        Behaviour.ACCEPT: "4711",
+        Behaviour.REFUSE: "@missing",
+        Behaviour.FAIL: "@status_502",
+        Behaviour.THROTTLE: "@throttled_3",
+        Behaviour.STALL: "@stall",
+        Behaviour.DRIP: "@drip",
+        Behaviour.CUT_AFTER: "@hangs_up",
+        Behaviour.GARBAGE: "@garbage",
+        Behaviour.ENDLESS: "@endless",
+    },
+    "webhook": {
+        Behaviour.ACCEPT: "/",
+        Behaviour.REFUSE: "/status-400",
+        Behaviour.FAIL: "/status-503",
+        Behaviour.THROTTLE: "/status-429?retry-after=3",
+        Behaviour.STALL: "/stall",
+        Behaviour.DRIP: "/drip",
+        Behaviour.CUT_AFTER: "/cut",
+        Behaviour.GARBAGE: "/garbage",
+        Behaviour.ENDLESS: "/endless",
+    },
+}
+"""Adapter → how its peer is made to behave: the address to send to, for an HTTP peer its path."""
 
 
 def yes() -> bool:
@@ -64,34 +156,55 @@ def answers(
 
 
 class AdapterContract(ABC):
-    """Subclassed for each adapter: give the adapter and a message for each kind of outcome that it can have."""
+    """Subclassed for each adapter, which has a row in the table."""
 
-    outcomes: ClassVar[dict[type[Outcome], str]]
-    """Kind of outcome → an address that brings it about."""
+    name: ClassVar[str]
+    """Its name in the registry."""
+
+    @property
+    def row(self) -> Mapping[Behaviour, str | Exempt]:
+        """Tell how its peer is made to behave."""
+        return ROWS[self.name]
 
     @pytest.fixture
     @abstractmethod
     def adapter(self) -> ChannelAdapter:
         """Give the adapter, connected to a peer."""
 
-    def message(self, adapter: ChannelAdapter, kind: type[Outcome] = Accepted) -> OutboundMessage:
-        """Give a message whose delivery has an outcome of that kind."""
-        return make_message(adapter.channel, self.outcomes[kind])
+    @pytest.fixture
+    @abstractmethod
+    def hasty(self) -> ChannelAdapter:
+        """Give it once more, with a second or two for a message."""
 
-    def test_every_kind_of_outcome_is_told_as_what_it_is(self, adapter):
-        for kind in self.outcomes:
-            (outcome,) = answers(adapter, [self.message(adapter, kind)])
-            assert type(outcome) is kind, outcome
+    def message(self, adapter: ChannelAdapter, behaviour: Behaviour = Behaviour.ACCEPT) -> OutboundMessage:
+        """Give a message that makes the peer behave so."""
+        return make_message(adapter.channel, self.address(behaviour))
+
+    def address(self, behaviour: Behaviour) -> str:
+        """Give the address that makes the peer behave so."""
+        address = self.row[behaviour]
+        assert isinstance(address, str)
+        return address
+
+    @pytest.mark.parametrize("behaviour", Behaviour)
+    def test_whatever_a_provider_does_means_the_same_by_every_adapter(self, hasty, behaviour):
+        if isinstance(self.row[behaviour], Exempt):
+            return
+        batch = [self.message(hasty, behaviour), self.message(hasty)]
+        struck, after = answers(hasty, batch)
+        assert type(struck) is EXPECTED[behaviour], struck
+        assert type(after) is Accepted, after
 
     def test_every_drawn_message_is_answered_once_whatever_befalls_its_neighbours(self, adapter):
-        batch = [self.message(adapter, kind) for kind in self.outcomes for _ in range(2)]
+        quick = (Behaviour.ACCEPT, Behaviour.REFUSE, Behaviour.FAIL, Behaviour.CUT_AFTER)
+        batch = [self.message(adapter, behaviour) for behaviour in quick for _ in range(2)]
         session = adapter.open()
         answered = [message_id for message_id, _ in session.deliver(iter(batch), yes)]
         session.close()
         assert sorted(answered) == sorted(message.id for message in batch)
 
     def test_one_refused_message_does_not_fail_the_others(self, adapter):
-        batch = [self.message(adapter), self.message(adapter, Permanent), self.message(adapter)]
+        batch = [self.message(adapter), self.message(adapter, Behaviour.REFUSE), self.message(adapter)]
         assert [type(outcome) for outcome in answers(adapter, batch)] == [Accepted, Permanent, Accepted]
 
     def test_an_empty_batch_has_no_outcomes(self, adapter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 import threading
@@ -354,6 +355,13 @@ def test_a_look_up_that_hangs_ends_with_the_deadline(make):
 def test_no_error_repeats_the_url(make, peer, trick):
     error = failure(make(deadline=1.0), peer.url(f"/{trick}?token=secret"))
     assert "secret" not in "".join(traceback.format_exception(error))
+
+
+def test_no_log_repeats_the_url(make, caplog):
+    broken = Reply(headers={"x-a: 1\r\nno colon here\r\nx-b": "2"}, manner=Manner.FAREWELL)
+    with caplog.at_level(logging.DEBUG), running(lambda asked: broken) as peer:
+        make().request("POST", peer.url("/?token=secret"))
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("url", ["http://[secret/", "secret://secret/", "http://secret@example.com/"])

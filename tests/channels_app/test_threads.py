@@ -17,10 +17,9 @@ from channels_app.types import (
     OnUnknown,
     OutboundMessage,
     Outcome,
-    Permanent,
     Transient,
 )
-from tests.channels_app.contract import AdapterContract, make_message, yes
+from tests.channels_app.contract import NO_CONNECTION, AdapterContract, Behaviour, Exempt, make_message, yes
 
 
 def send_as_told(message: OutboundMessage) -> Outcome:
@@ -52,16 +51,25 @@ class Told(ChannelAdapter):
 
 
 class TestContract(AdapterContract):
-    outcomes: ClassVar[dict[type[Outcome], str]] = {
-        Accepted: "fine",
-        Permanent: "refuse",
-        Transient: "later",
-        Ambiguous: "break",
-    }
+    name = "told"
+
+    @property
+    def row(self) -> Mapping[Behaviour, str | Exempt]:
+        told = {
+            Behaviour.ACCEPT: "fine",
+            Behaviour.REFUSE: "refuse",
+            Behaviour.FAIL: "later",
+            Behaviour.CUT_AFTER: "break",
+        }
+        return {behaviour: told.get(behaviour, NO_CONNECTION) for behaviour in Behaviour}
 
     @pytest.fixture
     def adapter(self) -> ChannelAdapter:
         return Told(Channel.WEBHOOK)
+
+    @pytest.fixture
+    def hasty(self, adapter) -> ChannelAdapter:
+        return adapter
 
 
 def test_as_many_are_under_way_at_once_as_there_are_threads():

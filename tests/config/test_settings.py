@@ -97,11 +97,40 @@ def test_rates_are_read_by_the_names_of_providers(project: Path) -> None:
     assert rates == {"smtp": 100.0, "twilio": 0.5}
 
 
+def test_a_bot_and_signing_secrets_take_the_place_of_the_sandbox(project: Path) -> None:
+    environment = {
+        "TELEGRAM_BOT_TOKEN": "123456:ABC-DEF1234ghIkl",
+        "TELEGRAM_WEBHOOK_SECRET": "told-to-telegram",
+        "WEBHOOK_SECRETS": "whsec_one, whsec_two",
+        "EGRESS_ALLOW": "10.0.0.0/8, hooks.internal",
+        "PROVIDER_DEADLINE_SECONDS": "7",
+    }
+    (channels,) = values(project, {**PRODUCTION, **environment}, "CHANNELS")
+    assert channels["telegram"] == [
+        {
+            "adapter": "telegram",
+            "token": "123456:ABC-DEF1234ghIkl",
+            "base": "https://api.telegram.org",
+            "secret": "told-to-telegram",
+            "timeout": 7.0,
+        }
+    ]
+    assert channels["webhook"] == [
+        {
+            "adapter": "webhook",
+            "secrets": ["whsec_one", "whsec_two"],
+            "allow": ["10.0.0.0/8", "hooks.internal"],
+            "timeout": 7.0,
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         *(("PROVIDER_RATES", value) for value in ("smtp", "smtp=0", "smtp=-1", "smtp=nan", "=5", "smtp=fast")),
         *(("EMAIL_URL", f"smtp://one?weight={value}") for value in ("0", "1.5", "-1", "1001", "")),
+        ("EGRESS_ALLOW", "http://inside/"),
         ("DISPATCH_ENV", "prod"),
         ("DATABASE_URL", "sqlite:///db"),
         ("MAX_ATTEMPTS", "0"),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 
@@ -22,17 +21,15 @@ from tests.channels_app.contract import AdapterContract, answers, make_message
 
 
 class TestContract(AdapterContract):
-    outcomes: ClassVar[dict[type[Outcome], str]] = {
-        Accepted: "someone@example.com",
-        Permanent: "permanent@example.com",
-        Transient: "transient@example.com",
-        Throttled: "throttled@example.com",
-        Ambiguous: "unknown@example.com",
-    }
+    name = "sandbox"
 
     @pytest.fixture
     def adapter(self) -> ChannelAdapter:
         return SandboxAdapter.from_options(Channel.EMAIL, {})
+
+    @pytest.fixture
+    def hasty(self, adapter) -> ChannelAdapter:
+        return adapter
 
 
 def delivered(channel: Channel = Channel.EMAIL, address: str = "someone@example.com", **fields: object) -> Outcome:

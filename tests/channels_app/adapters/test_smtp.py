@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -66,16 +66,15 @@ def either_sink(request) -> Iterator[Sink]:
 
 
 class TestContract(AdapterContract):
-    outcomes: ClassVar[dict[type[Outcome], str]] = {
-        Accepted: "someone@example.com",
-        Transient: "rcpt-450@example.com",
-        Permanent: "rcpt-550@example.com",
-        Ambiguous: "cut-after@example.com",
-    }
+    name = "smtp"
 
     @pytest.fixture
     def adapter(self, either_sink) -> ChannelAdapter:
         return adapter_for(either_sink.port)
+
+    @pytest.fixture
+    def hasty(self, either_sink) -> ChannelAdapter:
+        return adapter_for(either_sink.port, timeout=2)
 
 
 # What becomes of a message
@@ -447,6 +446,15 @@ def test_a_certificate_unknown_or_expired_or_for_another_name_is_refused(tmp_pat
 def test_an_operator_may_take_any_certificate(certificate):
     with running(Conduct(starttls=True, certificate=certificate)) as sink:
         assert isinstance(outcome(adapter_for(sink.port, starttls=1, verify=0), to("a")), Accepted)
+
+
+def test_the_deadline_of_all_providers_holds_unless_the_url_has_its_own(sink):
+    def struck(query: str, timeout: float) -> Outcome:
+        options = {"url": f"smtp://localhost:{sink.port}{query}", "timeout": timeout}
+        return outcome(SmtpAdapter.from_options(Channel.EMAIL, options), to("stall-0.5"))
+
+    assert isinstance(struck("", 0.2), Ambiguous)
+    assert isinstance(struck("?timeout=30", 0.2), Accepted)
 
 
 @pytest.mark.parametrize(

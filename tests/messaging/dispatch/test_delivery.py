@@ -23,12 +23,14 @@ from channels_app.types import (
     OnUnknown,
     OutboundMessage,
     Permanent,
+    Receipt,
+    ReceiptKind,
     Throttled,
     Transient,
 )
 from messaging.dispatch import claims, delivery, providers, queue, receipts, sweeps
 from messaging.dispatch.queue import Lane
-from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Workspace
+from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Suppression, Workspace
 from messaging.models.keys import uuid7
 from messaging.state import Priority
 from tests.factories import accept_batch, accept_message, make_workspace, message
@@ -77,6 +79,24 @@ class TestOutcomes:
             ("sent", "worker", 1),
         ]
         assert not Claim.objects.exists()
+        assert check_all() == []
+
+    def test_what_a_refusal_tells_of_its_recipient_counts(self, workspace: Workspace, install: Install):
+        def refuse(outbound: OutboundMessage) -> Permanent:
+            left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=f"{outbound.id}:left", message_id=outbound.id)
+            return Permanent(code="recipient_opted_out", detail="blocked", receipts=(left,))
+
+        install(answer(refuse))
+        key = accept_message(workspace)
+
+        delivery.deliver(EMAIL)
+        assert receipts.apply_due() == 1
+
+        row = message(key)
+        assert (row.status, row.error_code) == ("FAILED", "recipient_opted_out")
+        assert [e.type for e in row.events.all()] == ["queued", "sending", "failed", "late_receipt"]
+        suppressed = Suppression.objects.get(workspace_id=workspace.id)
+        assert (suppressed.address, suppressed.reason, suppressed.message_id) == (row.recipient, "opted_out", key)
         assert check_all() == []
 
     def test_a_transient_failure_waits_and_keeps_its_attempt(self, workspace: Workspace, install: Install, settings):

@@ -184,6 +184,15 @@ class TestRefusals:
 
         assert places == [("/subject", "not_carried"), ("/cc", "not_carried")]
 
+    def test_a_channel_refuses_more_files_than_it_carries(self, workspace: Workspace):
+        file = Attachment(filename="a.txt", content=b"a", content_type="text/plain")
+
+        def places(count: int) -> list[Any]:
+            return refused(workspace, Recipient(to="7"), channel=Channel.TELEGRAM, attachments=(file,) * count, text="")
+
+        assert places(1) == [("/body", "required")]
+        assert places(2) == [("/body", "required"), ("/attachments", "too_many")]
+
     def test_times_that_have_passed_are_refused(self, workspace: Workspace):
         past = timezone.now() - timedelta(seconds=1)
 
