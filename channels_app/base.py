@@ -41,6 +41,9 @@ class ChannelAdapter(ABC):
     on_unknown: ClassVar[OnUnknown]
     reports_delivery: ClassVar[bool]
     """Whether receipts come back; without them SENT is the last thing known."""
+    shares_fate: ClassVar[bool] = True
+    """Whether what befalls one message tells of the next: not where each goes to a server of its own, or to none. Only
+    then a breaker watches the provider, and a wish to wait holds for all of its messages."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel

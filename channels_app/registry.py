@@ -16,7 +16,7 @@ SANDBOX: Final = "sandbox"
 ADAPTERS: Final[Mapping[str, str]] = {
     SANDBOX: "channels_app.adapters.sandbox:SandboxAdapter",
     "inapp": "channels_app.adapters.inapp:InAppAdapter",
-    "push": "channels_app.adapters.push:PushAdapter",
+    "webpush": "channels_app.adapters.push:PushAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",
     "telegram": "channels_app.adapters.telegram:TelegramAdapter",
     "twilio": "channels_app.adapters.twilio:TwilioAdapter",

@@ -124,7 +124,7 @@ def _push(given: Given) -> list[Options]:
         return []
     return [
         {
-            "adapter": "push",
+            "adapter": "webpush",
             "key": given.vapid_key,
             "subject": given.vapid_subject,
             "egress": list(given.allow),

@@ -27,6 +27,7 @@ class InAppAdapter(ChannelAdapter):
     limits: ClassVar[Limits] = Limits(batch=500, group=100)
     on_unknown: ClassVar[OnUnknown] = OnUnknown.REPEAT
     reports_delivery: ClassVar[bool] = True
+    shares_fate: ClassVar[bool] = False
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:

@@ -58,6 +58,7 @@ class PushAdapter(ChannelAdapter):
     limits: ClassVar[Limits] = Limits(batch=50, group=16, concurrency=16)
     on_unknown: ClassVar[OnUnknown] = OnUnknown.REPEAT
     reports_delivery: ClassVar[bool] = False
+    shares_fate: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -77,7 +78,8 @@ class PushAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `key`, `subject` and `allow` (what is let through although it is private), and where they are given `timeout` and `ca_file`.
+        """Build the adapter from `key` and `subject`, and where they are given `timeout`, `ca_file` and `allow`: what
+        is let through although it is private.
 
         Raises:
             ProviderMissing: the key or the subject is missing or malformed.

@@ -117,6 +117,7 @@ class SandboxAdapter(ChannelAdapter):
     limits: ClassVar[Limits] = Limits(batch=200, group=100)
     on_unknown: ClassVar[OnUnknown] = OnUnknown.HOLD
     reports_delivery: ClassVar[bool] = True
+    shares_fate: ClassVar[bool] = False
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:

@@ -64,6 +64,7 @@ class WebhookAdapter(ChannelAdapter):
     limits: ClassVar[Limits] = Limits(batch=50, group=16, concurrency=16)
     on_unknown: ClassVar[OnUnknown] = OnUnknown.REPEAT
     reports_delivery: ClassVar[bool] = True
+    shares_fate: ClassVar[bool] = False
 
     def __init__(self, channel: Channel, client: Client, secrets: Sequence[str] = ()) -> None:
         super().__init__(channel)
