@@ -425,7 +425,14 @@ def waits(asked: str) -> float | None:
     return Answer(status=429, headers={"retry-after": asked}, body=b"").retry_after()
 
 
-@pytest.mark.parametrize("asked", ["", "soon", "-1", "NaN", "inf", "1e400", "1.5", "10000000000", "\u0663", "0x10"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("", "soon", "-1", "NaN", "inf", "1e400", "1.5", "10000000000", "\u0663", "0x10"),
+        "Thu, 01 Jan 2026 00:00:00 +99999999999999999999",
+        "Thu, 32 Jan 2026 25:00:00 GMT",
+    ],
+)
 def test_a_wait_that_makes_no_sense_is_none(asked):
     assert waits(asked) is None
 

@@ -290,9 +290,9 @@ def running(
                 os.close(file)
 
 
-def main(arguments: list[str]) -> None:
+def serve(arguments: list[str], description: str, answering: Answering = by_path) -> None:
     """Serve as a process of its own until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--record", type=Path)
@@ -300,11 +300,11 @@ def main(arguments: list[str]) -> None:
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
-    with running(host=options.host, port=options.port, record=options.record) as peer:
+    with running(answering, host=options.host, port=options.port, record=options.record) as peer:
         sys.stdout.write(f"listening on {peer.port}\n")
         sys.stdout.flush()
         done.wait()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(sys.argv[1:], __doc__)

@@ -1,6 +1,10 @@
 """A Bot API server, from the published description of it. It shares no code with the adapter.
 
-Whom a message is for tells what becomes of it (see `TRICKS`); any other chat takes it. Within a test:
+Whom a message is for tells what becomes of it (see `TRICKS`); any other chat takes it. As a process of its own:
+
+    python -m tests.peers.telegram --port 8098 --record received.jsonl
+
+Within a test:
 
     with running() as bot:
         adapter = ... base=bot.peer.url(""), token=TOKEN ...
@@ -11,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -154,3 +159,7 @@ def running(*, port: int = 0) -> Iterator[Bot]:
     with http.running(bot.answer, port=port) as peer:
         bot.peer = peer
         yield bot
+
+
+if __name__ == "__main__":
+    http.serve(sys.argv[1:], __doc__, Bot().answer)
