@@ -136,7 +136,11 @@ def test_lists_are_flat(crowd: Crowd) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_an_offset_is_skipped_in_an_index_and_a_total_counted_there(crowd: Crowd) -> None:
     """A vacuumed table is not looked at for rows that are not shown."""
+    sent = Message.objects.filter(workspace=crowd.busy).order_by("id")[: MANY // 2].values("id")
+    Message.objects.filter(id__in=sent).update(status=Status.SENT)
     with connection.cursor() as cursor:
+        # Earlier tests leave entries behind that make one index dearer than another.
+        cursor.execute("REINDEX TABLE messaging_message")
         cursor.execute("VACUUM (ANALYZE) messaging_message")
     filters: list[dict[str, Any]] = [
         {},
@@ -149,7 +153,7 @@ def test_an_offset_is_skipped_in_an_index_and_a_total_counted_there(crowd: Crowd
         cursor.execute("SET LOCAL enable_seqscan = off")
         for each in filters:
             asked: dict[str, Any] = {"workspace_id": crowd.busy.id, "where": MessageFilter(**each)}
-            (skipped, *_) = plans(partial(selectors.messages, offset=5_000, limit=50, **asked))
+            (skipped, *_) = plans(partial(selectors.messages, offset=2_500, limit=50, **asked))
             (counted, *_) = plans(partial(selectors.total, **asked))
             for plan in (skipped, counted):
                 many = {node["Node Type"] for node in nodes(plan) if node["Actual Rows"] > LIMIT}
