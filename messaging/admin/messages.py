@@ -41,6 +41,21 @@ _FOUND = 1_000
 Control = Callable[..., set[UUID]]
 
 
+class DeletedFilter(admin.SimpleListFilter):
+    """Whether a workspace took the message out of its lists."""
+
+    title = "deleted"
+    parameter_name = "deleted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "yes"), ("no", "no")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        return queryset.filter(deleted_at__isnull=self.value() == "no")
+
+
 class CreatedFilter(admin.SimpleListFilter):
     """When a message was accepted: its key tells, so that the filter is a range of keys."""
 
@@ -73,7 +88,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "error_code",
     )
     list_display_links = ("created",)
-    list_filter = ("status", "channel", "priority", "test", CreatedFilter)
+    list_filter = ("status", "channel", "priority", "test", CreatedFilter, DeletedFilter)
     list_select_related = ("workspace",)
     ordering = ("-id",)
     sortable_by = ()

@@ -17,7 +17,8 @@ from messaging.models import Content, Message, MessageEvent
 from messaging.state import Status
 
 _STAMPS = tuple(status.stamp for status in Status if status.stamp)
-_TIMES = ("created_at", "scheduled_at", "expires_at", "next_attempt_at", "complained_at", *_STAMPS)
+_FACTS = ("complained_at", "retried_at", "revised_at", "deleted_at")
+_TIMES = ("created_at", "scheduled_at", "expires_at", "next_attempt_at", *_FACTS, *_STAMPS)
 
 
 class EventInline(admin.TabularInline):

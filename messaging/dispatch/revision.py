@@ -31,6 +31,7 @@ from messaging.errors import Invalid, NotFound, TransitionRefused
 from messaging.models import Content, Message
 from messaging.people import recipients
 from messaging.state import CANCELLABLE, Cause, Priority, Status
+from messaging.tenancy import quota
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +91,7 @@ def _held(workspace_id: UUID, message_id: UUID) -> Message:
 
 def _amendment(row: Message, revision: Revision) -> Amendment:
     content = Content.objects.select_related("template_version__template").get(id=row.content_id)
-    sealed = row.sealed is not None or content.sealed is not None
+    sealed = row.sealed is not None or content.sealed is not None or quota.terms_of(row.workspace_id).encrypted
     names = sealing.reveal_content(content)
     before = sealing.own_of(row)
     said = _said(row, content, revision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -112,3 +113,21 @@ def test_a_valkey_that_is_down_is_an_answer_too(settings: Settings) -> None:
     finally:
         queue.valkey.cache_clear()
     assert (found.condition, found.checks[0].verdict) == (Condition.UNHEALTHY, Verdict.FAIL)
+
+
+@pytest.mark.django_db
+def test_channels_are_together_as_well_as_the_worst_of_them(at_work: None) -> None:
+    limits.probe()
+    limits.write({("direct", "sandbox"): Answers(accepted=3, failed=1, last_success=time.time() + 1)})
+    inside = frozenset({Channel.ONSITE, Channel.DIRECT})
+    found = health.health(inside)
+    part = health.together(found, inside)
+    assert {state.channel for state in found.channels} == inside
+    assert (part.condition, part.health, part.sandbox) == (Condition.DEGRADED, 0.75, True)
+    assert part.checked_at == min(state.checked_at for state in found.channels if state.checked_at)
+    assert (found.health, [alert.subject for alert in found.alerts]) == (0.875, ["direct/sandbox"])
+
+
+def test_of_channels_that_nobody_probed_nothing_is_claimed() -> None:
+    part = health.together(health.health(), {Channel.ONSITE, Channel.DIRECT})
+    assert (part.condition, part.health, part.checked_at) == (Condition.UNKNOWN, None, None)

@@ -426,6 +426,12 @@ def test_an_export_has_all_that_is_kept(caller: Caller) -> None:
     assert [each["type"] for each in body["messages"][0]["events"]] == ["queued", "failed"]
 
 
+def test_an_export_holds_messages_and_needs_that_scope_too(caller: Caller) -> None:
+    made = created(caller)
+    writer = make_caller(workspace=caller.workspace, scopes=["contacts:write"])
+    refused(writer.get(path(caller, made, "/export")), 403, "FORBIDDEN", reason="missing_scope")
+
+
 # What a site shows
 
 

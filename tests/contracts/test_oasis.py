@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -467,6 +469,20 @@ def test_totals_are_estimated_beyond_a_bound(caller: Caller, monkeypatch: pytest
     page = read(caller.get(MESSAGES))
     assert (page["resultsCount"], page["totalIsEstimate"]) == (3, True)
     assert page["totalCount"] > 1
+
+
+def test_a_longer_list_takes_no_more_queries(caller: Caller) -> None:
+    def count() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert caller.get(MESSAGES).status_code == 200
+        return len(asked)
+
+    variables = {"content": "Hi {{ who }}", "metadata": {"variables": {"who": "Ann"}}}
+    create(caller, **variables)
+    few = count()
+    for _ in range(5):
+        create(caller, **variables)
+    assert count() == few
 
 
 def test_test_keys_have_a_list_of_their_own(caller: Caller) -> None:

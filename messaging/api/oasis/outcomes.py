@@ -13,8 +13,8 @@ from messaging import models
 from messaging.api.oasis.envelope import BY_CODE, SEND_FAILED, Done, Failure, done, failed
 from messaging.api.oasis.serializers import avatars
 from messaging.api.oasis.serializers import messages as out
-from messaging.api.oasis.serializers.sending import Asked, draft_of, recipient_of
 from messaging.api.oasis.vocabulary import STATUS_OUT
+from messaging.api.oasis.wishes import Asked, draft_of, recipient_of
 from messaging.content import templates
 from messaging.dispatch import intake, selectors
 from messaging.dispatch.draft import Draft, Recipient

@@ -39,6 +39,8 @@ class _Order:
     """A place's value, as it is compared."""
     optional: bool = False
     """Whether rows may be without a value."""
+    indexed: bool = False
+    """Whether an index has the workspace, this and the key."""
 
 
 _NEAR: Final = 1_000
@@ -47,10 +49,10 @@ _LAST_DAY: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 _ORDERS: Final[Mapping[Sort, _Order]] = {
     Sort.SENT: _Order(sql="sent_at", optional=True),
-    Sort.STATUS: _Order(sql="status", given="%s"),
+    Sort.STATUS: _Order(sql="status", given="%s", indexed=True),
     Sort.MODIFIED: _Order(sql=f"GREATEST({', '.join(MOMENTS)})"),
     Sort.SCHEDULED: _Order(sql="scheduled_at", optional=True),
-    Sort.RECIPIENT: _Order(sql=FOLDED, given=FOLD),
+    Sort.RECIPIENT: _Order(sql=FOLDED, given=FOLD, indexed=True),
 }
 """Every order but that of the keys."""
 
@@ -80,8 +82,7 @@ def messages(
     if not found:
         return []
     if after is not None:
-        start = _behind(order, after, ascending=ascending)
-        found = [branch & start for branch in found]
+        found = [branch & part for branch in found for part in _behind(order, after, ascending=ascending)]
     with bounded():
         ids: list[UUID] = []
         if order is None and offset <= _NEAR:
@@ -119,10 +120,11 @@ def place_of(row: Message, sort: Sort) -> Place:
 
 def _ids(found: list[Condition], order: _Order | None, *, ascending: bool, offset: int, limit: int) -> list[UUID]:
     way = "ASC" if ascending else "DESC"
-    by = f"id {way}"
+    columns, by = "id", f"id {way}"
     if order is not None:
-        by = f"{order.sql} {way}{' NULLS LAST' if order.optional else ''}, {by}"
-    parts = [f"SELECT id FROM messaging_message WHERE {branch.sql} ORDER BY {by}" for branch in found]
+        columns = f"id, {order.sql} AS place"
+        by = f"place {way}{' NULLS LAST' if order.optional else ''}, {by}"
+    parts = [f"SELECT {columns} FROM messaging_message WHERE {branch.sql} ORDER BY {by}" for branch in found]
     parameters: list[Any] = [value for branch in found for value in branch.parameters]
     sql = parts[0]
     if len(parts) > 1:
@@ -154,13 +156,20 @@ def _month(at: datetime, *, ahead: int = 0) -> UUID:
     return lowest_key(datetime(min(max(year, 1970), 9999), month + 1, 1, tzinfo=UTC))
 
 
-def _behind(order: _Order | None, after: Place, *, ascending: bool) -> Condition:
-    """What is met by the rows that stand behind a place."""
+def _behind(order: _Order | None, after: Place, *, ascending: bool) -> list[Condition]:
+    """What is met by the rows that stand behind a place, in parts of which no row meets two.
+
+    Those that are equal to the place are a part of their own in an index: of both at once the planner would expect
+    none, and sort them all.
+    """
     than = ">" if ascending else "<"
     if order is None:
-        return Condition(f"id {than} %s", (after.id,))
+        return [Condition(f"id {than} %s", (after.id,))]
     if after.value is None:
-        return Condition(f"{order.sql} IS NULL AND id {than} %s", (after.id,))
+        return [Condition(f"{order.sql} IS NULL AND id {than} %s", (after.id,))]
+    if order.indexed:
+        equal = Condition(f"{order.sql} = {order.given} AND id {than} %s", (after.value, after.id))
+        return [equal, Condition(f"{order.sql} {than} {order.given}", (after.value,))]
     behind = f"({order.sql}, id) {than} ({order.given}, %s)"
     sql = f"({behind} OR {order.sql} IS NULL)" if order.optional else behind
-    return Condition(sql, (after.value, after.id))
+    return [Condition(sql, (after.value, after.id))]

@@ -99,6 +99,24 @@ class TestOutcomes:
         assert (suppressed.address, suppressed.reason, suppressed.message_id) == (row.recipient, "opted_out", key)
         assert check_all() == []
 
+    def test_a_messages_own_data_goes_to_the_provider_with_it(self, workspace: Workspace, install: Install):
+        handed: list[OutboundMessage] = []
+
+        def take(outbound: OutboundMessage) -> Accepted:
+            handed.append(outbound)
+            return Accepted()
+
+        install(answer(take))
+        accept_message(workspace, "ann@example.com", data={"screen": "home"})
+        accept_message(workspace, "bob@example.com")
+
+        delivery.deliver(EMAIL)
+
+        assert {each.address: each.data for each in handed} == {
+            "ann@example.com": {"screen": "home"},
+            "bob@example.com": {},
+        }
+
     def test_a_transient_failure_waits_and_keeps_its_attempt(self, workspace: Workspace, install: Install, settings):
         settings.BACKOFF_SECONDS = 100.0
         install(answer(Transient(code="busy", detail="come back later")))

@@ -17,8 +17,10 @@ from messaging.content.parts import Parts
 from messaging.content.sealing import seal_content
 from messaging.dispatch import delivery
 from messaging.dispatch.queue import Lane
+from messaging.dispatch.revision import Revision, revise
 from messaging.models import Attachment as AttachmentRow
 from messaging.models import Content, Message, MessageEvent, Workspace, WorkspaceKey
+from messaging.state import Cause
 from tests.factories import accept_batch, accept_message, make_template, make_workspace, message
 from tests.messaging.api.callers import make_caller, read
 from tests.messaging.dispatch.conftest import Install
@@ -310,3 +312,30 @@ def test_what_a_batch_seals_is_what_copy_wrote(workspace: Workspace) -> None:
         opened = encryption.unseal(bytes(row.sealed or b""), workspace_id=workspace.id, table="message", row=row.id)
         assert opened == {"name": "", "subject": "Hello", "data": None}
     assert {(row.name, row.subject, row.data) for row in rows} == {("", "", None)}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["by message", "whole workspace"])
+def test_what_is_revised_is_encrypted_again(workspace: Workspace, install: Install, whole: bool) -> None:
+    """A message that was, and any message of a workspace that came to encrypt everything."""
+    found = seen(install)
+    file = _file("nadelfile.txt", b"Nadelbytes") if not whole else _file("plain.txt", b"bytes")
+    key = accept_message(
+        workspace,
+        text="Plain" if whole else "Nadelold",
+        headers={"X-Order": "a" if whole else "Nadelheader"},
+        attachments=(file,),
+        encrypted=not whole,
+    )
+    Workspace.objects.filter(id=workspace.id).update(encrypted=whole)
+
+    change = Revision(subject="Nadelsubject {{ code }}", text="Nadeltext {{ code }}", data={"code": "Nadeldata"})
+    revise(workspace_id=workspace.id, message_id=key, revision=change, cause=Cause.API)
+
+    assert message(key).sealed is not None
+    assert_nowhere("nadelsubject", "nadeltext", "nadeldata", "nadelold", "nadelheader", "nadelfile", "Nadelbytes")
+    delivery.deliver(EMAIL)
+    out = found["ann@example.com"]
+    assert (out.subject, out.text) == ("Nadelsubject Nadeldata", "Nadeltext Nadeldata")
+    assert [(each.filename, each.content) for each in out.shared.attachments] == [(file.filename, file.content)]
+    assert out.shared.headers == {"X-Order": "a" if whole else "Nadelheader"}
+    assert check_all() == []

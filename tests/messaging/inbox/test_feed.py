@@ -148,6 +148,15 @@ def test_many_are_read_together_and_what_is_not_the_readers_is_passed_by(workspa
     assert message(foreign).status == "DELIVERED"
 
 
+def test_many_are_seen_together_and_the_feed_can_be_skipped_into(workspace: Workspace, reader: Reader):
+    keys = [said(workspace, to=str(reader.avatar_id)) for _ in range(3)]
+    other = said(workspace, to="somebody")
+    feed.see_many(reader=reader, ids=[keys[0], keys[2], other, uuid7()])
+    assert [bool(message(key).seen_at) for key in (*keys, other)] == [True, False, True, False]
+    found = feed.items(reader=reader, ascending=False, beyond=None, limit=1, offset=1)
+    assert [row.id for row in found] == keys[1:2]
+
+
 def test_counts_tell_what_waits(workspace: Workspace, reader: Reader):
     keys = [send(workspace, to=str(reader.avatar_id)) for _ in range(4)]
     arrive()

@@ -24,7 +24,7 @@ from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import DispatchError, Invalid
 from messaging.people import contacts, events, imports, merging, search
 from messaging.privacy.export import gather
-from messaging.tenancy.access import Caller
+from messaging.tenancy.access import Caller, demand
 
 READ, WRITE = "contacts:read", "contacts:write"
 READ_MESSAGES = "messages:read"
@@ -109,6 +109,7 @@ class ContactExport(View):
     @operation("export_contact", tag="contacts", answers={200: export.ContactExport})
     def get(self, request: Request, contact_id: UUID) -> HttpResponse:
         """Give all that is kept about a contact, what its messages say included: the newest 5,000 of each."""
+        demand(self.caller, READ_MESSAGES)
         return answer(export.contact_export(gather(workspace_id=self.caller.workspace_id, contact_id=contact_id)))
 
 

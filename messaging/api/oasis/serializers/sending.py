@@ -6,28 +6,21 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
 from channels_app.types import Attachment, Channel
 from messaging.api.common import bodies
-from messaging.api.oasis.talk import literal
 from messaging.api.oasis.vocabulary import (
     CHANNEL_IN,
-    PRIORITY_IN,
-    Own,
     PriorityWord,
     SeverityWord,
     TypeWord,
-    priority_out,
 )
 from messaging.content.screen import one_line
-from messaging.dispatch.draft import Draft, Recipient
-from messaging.dispatch.revision import Revision
-from messaging.errors import FieldError, Invalid
-from messaging.models import Message
+from messaging.errors import Invalid
 
 ATTACHMENTS: Final = 100
 
@@ -266,109 +259,6 @@ class CancelIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, re
     """Why a message is cancelled."""
 
     reason: Annotated[str, Meta(max_length=1000)] | None = None
-
-
-S = TypeVar("S", bound=Sendable | RevisionIn)
-
-
-class Asked(Generic[S]):
-    """A body as it was read, with whatever else stood in its metadata.
-
-    Raises:
-        Invalid: it is not what was wanted, or holds what cannot be stored.
-    """
-
-    def __init__(self, body: bytes, into: type[S]) -> None:
-        value = bodies.decode(body)
-        self.body: S = bodies.convert(value, into)
-        known = MetadataIn.__struct_fields__
-        found = value.get("metadata") or {}
-        self.rest: Json = {name: each for name, each in found.items() if name not in known}
-        self.metadata: MetadataIn = self.body.metadata or MetadataIn()
-
-
-def draft_of(asked: Asked[Any]) -> Draft:
-    """What is asked for, in the domain's words.
-
-    Raises:
-        Invalid: something is missing, an attachment is not base64, or a time cannot be read.
-    """
-    body, metadata = asked.body, asked.metadata
-    if not metadata.template and body.missing:
-        places = [FieldError(f"/{name}", "required", "This field is required.") for name in body.missing]
-        raise Invalid(f"{body.missing[0]} is required unless metadata.template names a template.", errors=places)
-    return Draft(
-        channel=body.channel,
-        template=metadata.template or "",
-        priority=PRIORITY_IN[metadata.priority or "Normal"],
-        encrypted=metadata.encryption or False,
-        **body.parts,
-    )
-
-
-def recipient_of(asked: Asked[Any]) -> Recipient:
-    """Who is written to, in the domain's words.
-
-    Raises:
-        Invalid: nobody is named whom the channel could reach.
-    """
-    body, metadata = asked.body, asked.metadata
-    given: RecipientIn = body.recipient
-    field, to = {
-        Channel.EMAIL: ("email", given.email),
-        Channel.SMS: ("phone", given.phone),
-        Channel.PUSH: ("deviceToken", given.device_token),
-        Channel.ONSITE: ("id", given.id),
-    }[body.channel]
-    if not (to or given.id):
-        detail = "The recipient has no id." if field == "id" else f"The recipient has neither {field} nor id."
-        raise Invalid.at(f"/recipient/{field}", "invalid_recipient", detail)
-    whose = given.id if field in {"email", "phone"} or not to else None
-    return Recipient(
-        to=to or "",
-        contact_id=whose or "",
-        name=given.name or "",
-        data={**(metadata.variables or {}), **body.own_data} or None,
-        metadata=kept(asked.rest, metadata, severity=body.severity),
-    )
-
-
-def revision_of(asked: Asked[RevisionIn], row: Message, *, encrypted: bool) -> Revision:
-    """What is to change of a message, in the domain's words; what stands in its metadata beside stays unless it is
-    given anew.
-
-    Raises:
-        Invalid: it cannot be changed so.
-    """
-    body, metadata = asked.body, asked.metadata
-    if body.html_content is not None and row.channel != Channel.EMAIL:
-        raise Invalid.at("/htmlContent", "not_carried", "Only an Email has HTML.")
-    _fixed("priority", metadata.priority, priority_out(row.priority, row.metadata))
-    _fixed("encryption", metadata.encryption, encrypted)
-    severity = {} if metadata.severity is None else {Own.SEVERITY.value: metadata.severity}
-    text, data = body.content, metadata.variables
-    if text is not None and row.channel == Channel.DIRECT:
-        text, data = literal(text)
-    return Revision(
-        subject=body.subject,
-        body=body.html_content,
-        text=text,
-        data=data,
-        metadata={**row.metadata, **asked.rest, **severity} if body.metadata is not None else None,
-        template=metadata.template,
-        scheduled_at=body.schedule.moment() if body.schedule else None,
-    )
-
-
-def _fixed(name: str, given: object, present: object) -> None:
-    if given is not None and given != present:
-        raise Invalid.at(f"/metadata/{name}", "fixed", f"The {name} of a message cannot be changed.")
-
-
-def kept(rest: Json, metadata: MetadataIn, *, severity: str | None) -> Json:
-    """What is kept among a message's metadata."""
-    own = {Own.PRIORITY.value: metadata.priority or "Normal", Own.SEVERITY.value: severity}
-    return {**rest, **{name: word for name, word in own.items() if word is not None}}
 
 
 def _attachments(given: Sequence[AttachmentIn]) -> Iterator[Attachment]:

@@ -17,10 +17,11 @@ from messaging.api.oasis import outcomes, reach
 from messaging.api.oasis.envelope import Done, Listing, done
 from messaging.api.oasis.operations import IDEMPOTENCY_KEY, MANAGEMENT, READ, WRITE, AvatarView, View, operation
 from messaging.api.oasis.queries import LARGEST, Query
-from messaging.api.oasis.serializers import avatars
+from messaging.api.oasis.serializers import avatars, deliveries
 from messaging.api.oasis.serializers import messages as out
-from messaging.api.oasis.serializers.sending import Asked, CancelIn, MessageIn, RevisionIn, revision_of
+from messaging.api.oasis.serializers.sending import CancelIn, MessageIn, RevisionIn
 from messaging.api.oasis.vocabulary import OFFERED, SORT_IN, STATUS_IN, TYPES
+from messaging.api.oasis.wishes import Asked, revision_of
 from messaging.dispatch import control, selectors
 from messaging.dispatch.revision import revise
 from messaging.dispatch.selectors import MessageFilter, Sort
@@ -115,52 +116,52 @@ class MessageDetail(View):
             revise(workspace_id=row.workspace_id, message_id=row.id, revision=revision, cause=Cause.API)
         return answer(done(outcomes.shown(self.caller, row.id), "Message updated"))
 
-    @operation("delete_message", answers={200: Done[out.Deleted]}, tag=MANAGEMENT)
+    @operation("delete_message", answers={200: Done[deliveries.Deleted]}, tag=MANAGEMENT)
     def delete(self, request: Request, message_id: str) -> HttpResponse:
         """Take a message out of the lists; one that waits is cancelled, one that was sent is not recalled."""
         row = reach.find_own(self.caller, message_id)
         with reach.changing(self.caller, row, "deleted"):
             control.delete(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
-        return answer(done(out.Deleted(id=row.id), "Message deleted"))
+        return answer(done(deliveries.Deleted(id=row.id), "Message deleted"))
 
 
 class MessageStatus(View):
     scopes = {"GET": READ}
 
-    @operation("get_message_status", answers={200: Done[out.MessageStatus]}, tag=MANAGEMENT)
+    @operation("get_message_status", answers={200: Done[deliveries.MessageStatus]}, tag=MANAGEMENT)
     def get(self, request: Request, message_id: str) -> HttpResponse:
         """Tell where a message stands."""
-        return answer(done(out.status(reach.find(self.caller, message_id))))
+        return answer(done(deliveries.status(reach.find(self.caller, message_id))))
 
 
 class MessageTracking(View):
     scopes = {"GET": READ}
 
-    @operation("get_message_tracking", answers={200: Done[out.MessageTracking]}, tag=MANAGEMENT)
+    @operation("get_message_tracking", answers={200: Done[deliveries.MessageTracking]}, tag=MANAGEMENT)
     def get(self, request: Request, message_id: str) -> HttpResponse:
         """Tell everything that happened to a message."""
         row = reach.find(self.caller, message_id)
         events = selectors.events(workspace_id=row.workspace_id, message_id=row.id)
-        return answer(done(out.tracked(row, events)))
+        return answer(done(deliveries.tracked(row, events)))
 
 
 class MessageRetry(View):
     scopes = {"POST": WRITE}
 
-    @operation("retry_message", answers={200: Done[out.Retried]}, tag=MANAGEMENT)
+    @operation("retry_message", answers={200: Done[deliveries.Retried]}, tag=MANAGEMENT)
     def post(self, request: Request, message_id: str) -> HttpResponse:
         """Try a message that failed once more, with a fresh budget of attempts."""
         row = reach.find_own(self.caller, message_id)
         with reach.changing(self.caller, row, "retried"):
             control.retry(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
             row = selectors.message(workspace_id=row.workspace_id, message_id=row.id)
-        return answer(done(out.retried(row), "Message retry initiated"))
+        return answer(done(deliveries.retried(row), "Message retry initiated"))
 
 
 class MessageCancel(View):
     scopes = {"POST": WRITE}
 
-    @operation("cancel_message", takes=CancelIn, answers={200: Done[out.Cancelled]}, tag=MANAGEMENT)
+    @operation("cancel_message", takes=CancelIn, answers={200: Done[deliveries.Cancelled]}, tag=MANAGEMENT)
     def post(self, request: Request, message_id: str) -> HttpResponse:
         """Cancel a message that waits."""
         row = reach.find_own(self.caller, message_id)
@@ -169,7 +170,7 @@ class MessageCancel(View):
         with reach.changing(self.caller, row, "cancelled"):
             control.cancel(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API, reason=reason)
             row = selectors.message(workspace_id=row.workspace_id, message_id=row.id)
-        return answer(done(out.cancelled(row, reason), "Message cancelled"))
+        return answer(done(deliveries.cancelled(row, reason), "Message cancelled"))
 
 
 def _filter(query: Query) -> MessageFilter:

@@ -12,7 +12,8 @@ from messaging.api.oasis import outcomes
 from messaging.api.oasis.envelope import Done
 from messaging.api.oasis.operations import IDEMPOTENCY_KEY, MANAGEMENT, PREFER, WRITE, View, operation
 from messaging.api.oasis.serializers.messages import Message
-from messaging.api.oasis.serializers.sending import Asked, EmailIn, InAppIn, PushIn, SmsIn
+from messaging.api.oasis.serializers.sending import EmailIn, InAppIn, PushIn, SmsIn
+from messaging.api.oasis.wishes import Asked
 
 _ANSWERS = {200: Done[Message], 202: Done[Message]}
 _PARAMETERS = (IDEMPOTENCY_KEY, PREFER)
