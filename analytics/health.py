@@ -6,7 +6,7 @@ A task looks (`look`) and Valkey keeps what it saw; whoever asks only reads, so 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ from django.utils import timezone
 from analytics.models import Progress
 from analytics.rollups import PROGRESS
 from channels_app.types import Channel
-from messaging.dispatch import limits, queue
+from messaging.dispatch import callbacks, limits, queue
 from messaging.dispatch.limits import ChannelState, ValkeyError
 
 log = structlog.get_logger(__name__)
@@ -150,12 +150,13 @@ def health(wanted: Collection[Channel] = tuple(Channel)) -> Health:
     """
     try:
         states, seen, pulses = limits.states(), limits.read_note("checks"), queue.pulses()
+        refused = callbacks.refused()
     except ValkeyError as error:
         log.warning("state_not_read", error=type(error).__name__)
         return _blind()
     channels = [state for state in states if state.channel in wanted]
     checks = [*_seen(seen), *_workers(seen, pulses)]
-    alerts = (*_channel_alerts(channels), *_check_alerts(checks), *_late(seen))
+    alerts = (*_channel_alerts(channels), *_check_alerts(checks), *_late(seen), *_forged(refused))
     scores = [score for channel in channels if (score := channel.health) is not None]
     whole = sum(scores) / len(scores) if scores else 0.0
     return Health(
@@ -249,6 +250,12 @@ def _check_alerts(checks: Iterable[Check]) -> Iterator[Alert]:
         if check.verdict in details:
             code, detail = details[check.verdict]
             yield Alert(code=code, subject=check.name, detail=detail)
+
+
+def _forged(refused: Mapping[str, int]) -> Iterator[Alert]:
+    for provider, number in sorted(refused.items()):
+        detail = f"{number} callbacks without the provider's signature were refused within a day."
+        yield Alert(code="callbacks_refused", subject=provider, detail=detail)
 
 
 def _late(seen: dict[str, Any] | None) -> Iterator[Alert]:

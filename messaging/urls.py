@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
 from messaging.api.blockv.envelope import refused as blockv_refused
+from messaging.api.callbacks import urls as callbacks
 from messaging.api.campaignos.envelope import refused
 from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
@@ -69,6 +70,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         for surface in SURFACES[1:]
         for page in surface.pages(schema_at=f"api/schema/{surface.name}", docs_at=f"api/docs/{surface.name}")
     ),
+    path("api/", include(callbacks.patterns(problem))),
     *(pattern for surface in SURFACES for pattern in surface.patterns),
 ]
 

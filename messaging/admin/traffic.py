@@ -1,4 +1,4 @@
-"""What messages share and what moves them: batches, contents, claims, receipts. All of it is read-only."""
+"""What messages share and what moves them: batches, contents, claims, receipts, fallbacks. All of it is read-only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from django.utils.safestring import SafeString
 
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise, preformatted
 from messaging.admin.story import ENCRYPTED, files_of, media_of
-from messaging.models import Batch, Claim, Content, ReceiptRecord
+from messaging.models import Batch, Claim, Content, FallbackStep, RawCallback, ReceiptRecord
 
 _SHOWN = 100
 """Messages of a claim that its page links to."""
+_SHOWN_BODY = 65_536
+"""Characters of a callback that its page shows."""
 
 
 class KeyedAdmin(ReadOnlyAdmin):
@@ -138,3 +140,41 @@ class ReceiptRecordAdmin(KeyedAdmin):
     @admin.display(description="detail")
     def told(self, record: ReceiptRecord) -> SafeString | str:
         return as_json(record.detail) if record.detail else "-"
+
+
+@admin.register(RawCallback)
+class RawCallbackAdmin(KeyedAdmin):
+    list_display = ("id", "provider", "received_at", "content_type")
+    fields = ("id", "provider", "received_at", "url", "content_type", "said")
+    readonly_fields = ("said",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("body")
+
+    @admin.display(description="body")
+    def said(self, callback: RawCallback) -> SafeString:
+        return preformatted(bytes(callback.body).decode("utf-8", "replace")[:_SHOWN_BODY])
+
+
+@admin.register(FallbackStep)
+class FallbackStepAdmin(KeyedAdmin):
+    list_display = ("id", "workspace", "state", "channel", "position", "of_origin", "led_to", "due_at")
+    list_filter = ("state", "channel")
+    list_select_related = ("workspace",)
+    fields = (
+        *("id", "workspace", "state", "position", "channel", "recipient", "contact_id", "template", "after_seconds"),
+        *("of_origin", "of_watched", "led_to", "due_at", "error_code", "error_detail", "created_at"),
+    )
+    readonly_fields = ("of_origin", "of_watched", "led_to")
+
+    @admin.display(description="sent first")
+    def of_origin(self, step: FallbackStep) -> SafeString:
+        return link("message", step.origin_id, step.origin_id)
+
+    @admin.display(description="watches")
+    def of_watched(self, step: FallbackStep) -> SafeString | str:
+        return link("message", step.watched_id, step.watched_id) if step.watched_id else "-"
+
+    @admin.display(description="led to")
+    def led_to(self, step: FallbackStep) -> SafeString | str:
+        return link("message", step.next_id, step.next_id) if step.next_id else "-"

@@ -30,6 +30,12 @@ _SIGNATURE = 32
 _NOBODY = bytes(16)
 _LONGEST = 2048
 
+CHAT_LIFETIME = timedelta(days=1)
+"""How long a chat can be linked by the token that was shown: it is used at once, or never."""
+_CHAT_VERSION = 2
+_CHAT_HEAD = struct.Struct(">BI16s")
+_CHAT_SIGNATURE = 24
+
 
 class Purpose(IntEnum):
     """What a token may be used for; one for another purpose is refused."""
@@ -114,6 +120,45 @@ def preferences_url(*, workspace_id: UUID, contact_id: UUID, expires_at: datetim
     return f"{settings.PUBLIC_BASE_URL}/api/preferences?token={write(link, expires_at=expires_at)}"
 
 
+def write_chat(*, contact_id: UUID, linked: str, expires_at: datetime) -> str:
+    """The token by which a person tells a bot which contact they are, in the 64 characters that a deep link may carry.
+
+    It holds while the contact is linked as it was: once it was used it is worth nothing.
+    """
+    payload = _CHAT_HEAD.pack(_CHAT_VERSION, int(expires_at.timestamp()), contact_id.bytes)
+    return _text(payload + _sign_chat(payload, linked, settings.SECRET_KEY))
+
+
+def contact_of_chat(token: str) -> UUID | None:
+    """The contact that such a token names, true or not; None where it is no such token."""
+    raw = _chat(token)
+    return UUID(bytes=_CHAT_HEAD.unpack_from(raw)[2]) if raw else None
+
+
+def holds_chat(token: str, *, linked: str) -> bool:
+    """Whether we wrote the token while the contact was linked so, and its time is not over."""
+    raw = _chat(token)
+    if raw is None:
+        return False
+    payload, signature = raw[:-_CHAT_SIGNATURE], raw[-_CHAT_SIGNATURE:]
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    known = [hmac.compare_digest(signature, _sign_chat(payload, linked, str(secret))) for secret in secrets]
+    return any(known) and _CHAT_HEAD.unpack(payload)[1] >= timezone.now().timestamp()
+
+
+def _chat(token: str) -> bytes | None:
+    """The bytes of a token that is as long as it should be, in its one spelling."""
+    raw = _bytes(token)
+    if raw is None or len(raw) != _CHAT_HEAD.size + _CHAT_SIGNATURE or raw[0] != _CHAT_VERSION:
+        return None
+    return raw
+
+
+def _sign_chat(payload: bytes, linked: str, secret: str) -> bytes:
+    key = hmac.digest(secret.encode(), b"dispatch chats", "sha256")
+    return hmac.digest(key, payload + linked.encode(), "sha256")[:_CHAT_SIGNATURE]
+
+
 def _raw(key: UUID | None) -> bytes:
     return key.bytes if key else _NOBODY
 
@@ -124,12 +169,8 @@ def _key(raw: bytes) -> UUID | None:
 
 def _verified(token: str) -> bytes | None:
     """What a token says, if one of our secrets signed it."""
-    try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if len(token) > _LONGEST or _text(raw) != token:
-        # One token, one spelling: the last character may have bits that stand for nothing.
+    raw = _bytes(token)
+    if raw is None:
         return None
     payload, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
     if len(payload) <= _HEAD.size:
@@ -137,6 +178,15 @@ def _verified(token: str) -> bytes | None:
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     known = [hmac.compare_digest(signature, _sign(payload, str(secret))) for secret in secrets]
     return payload if any(known) else None
+
+
+def _bytes(token: str) -> bytes | None:
+    """What a token spells, in its one spelling: the last character may have bits that stand for nothing."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if len(token) <= _LONGEST and _text(raw) == token else None
 
 
 def _text(raw: bytes) -> str:

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from channels_app.types import Channel
-from messaging.dispatch import queue, transitions
+from messaging.dispatch import queue, steps, transitions
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.transitions import Move
 from messaging.errors import NotFound, TransitionRefused
@@ -60,10 +60,14 @@ def delete(*, workspace_id: UUID, message_id: UUID, cause: Cause) -> None:
 
 
 def cancel_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause, reason: str = "") -> set[UUID]:
-    """Cancel those that can be; give them. Without a workspace, for operators of the whole platform."""
+    """Cancel those that can be, and the fallbacks that would take their place; give them. Without a workspace, for
+    operators of the whole platform."""
     detail = {"reason": reason} if reason else {}
     moves = [Move(id=row.id, to=Status.CANCELLED, detail=detail) for row in _known(workspace_id, ids)]
-    return transitions.advance_many(moves, cause=cause)
+    with transaction.atomic():
+        cancelled = transitions.advance_many(moves, cause=cause)
+        steps.drop(cancelled, code="cancelled")
+    return cancelled
 
 
 def retry_many(*, workspace_id: UUID | None, ids: Sequence[UUID], cause: Cause) -> set[UUID]:

@@ -27,6 +27,17 @@ _LONGEST_WORD = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fallback:
+    """A channel to turn to when the message before does not arrive."""
+
+    channel: Channel
+    to: str = ""
+    """The address there; the contact's own where it is left out."""
+    after_seconds: int | None = None
+    """How long the message before may take to arrive; without it only its failure counts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """What all messages of one accept share. Times carry a time zone.
 
@@ -56,6 +67,8 @@ class Draft:
     campaign_id: UUID | None = None
     encrypted: bool = False
     """What it says is encrypted at rest; where the workspace encrypts everything it is anyway."""
+    fallback: tuple[Fallback, ...] = ()
+    """What is tried, in order, when the message does not arrive."""
 
     @property
     def parts(self) -> Parts:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from channels_app.registry import reports_delivery
 from channels_app.types import Channel
-from messaging.dispatch import transitions
+from messaging.dispatch import steps, transitions
 from messaging.dispatch.queue import Lane
-from messaging.models import Claim, Message, MessageEvent
+from messaging.models import Claim, FallbackStep, Message, MessageEvent
 from messaging.state import CANCELLABLE, RETRYABLE, Priority, Status
 
 
@@ -47,6 +47,7 @@ def explain(message: Message) -> dict[str, Any]:
         claim=claim,
         reports_delivery=reports_delivery(message.provider),
         now=timezone.now(),
+        fallback=steps.watching(message.id),
     )
 
 
@@ -57,8 +58,9 @@ def account(
     claim: Claim | None,
     reports_delivery: bool | None,
     now: datetime,
+    fallback: FallbackStep | None = None,
 ) -> dict[str, Any]:
-    """Explain a message from its row, its events and its claim alone; times are datetimes.
+    """Explain a message from its row, its events, its claim and the step that watches it; times are datetimes.
 
     `reports_delivery` tells whether receipts come back from its provider, None where that is not known.
     """
@@ -66,6 +68,8 @@ def account(
     holder = _holder(message, claim, now)
     refunded = bool(events) and events[-1].attempt > message.attempts
     standing = _standing(message, status, holder, reports_delivery, refunded=refunded, now=now)
+    if fallback is not None and (further := _further(message, status, fallback)):
+        standing = replace(standing, next=f"{standing.next} {further}")
     return {
         "id": message.id,
         "status": status.value,
@@ -255,6 +259,24 @@ def _cancelled(message: Message) -> Standing:
     if message.attempts:
         why = f"It was cancelled after attempt {message.attempts}; the timeline tells how that ended."
     return Standing(why=why, next=_FINAL)
+
+
+def _further(message: Message, status: Status, step: FallbackStep) -> str:
+    """What the message's fallback does, in a sentence; empty where there is nothing to tell."""
+    match step.state:
+        case FallbackStep.State.TAKEN:
+            return f"A message by {step.channel} took its place: {step.next_id}."
+        case FallbackStep.State.REFUSED:
+            return f"Its fallback by {step.channel} could not be taken ({step.error_code})."
+        case FallbackStep.State.WAITING if status in RETRYABLE:
+            return f"A message by {step.channel} takes its place within seconds."
+        case FallbackStep.State.WAITING if step.after_seconds is None:
+            return f"If it fails or comes back, a message by {step.channel} takes its place."
+        case FallbackStep.State.WAITING:
+            begun = max(message.created_at, message.scheduled_at or message.created_at)
+            by = _at(begun + timedelta(seconds=step.after_seconds or 0))
+            return f"If it fails, comes back or has not arrived by {by}, a message by {step.channel} takes its place."
+    return ""
 
 
 def _error(message: Message) -> str:

@@ -17,10 +17,11 @@ from messaging.content import encryption
 from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
 from messaging.content.sealing import NOTHING, Own, seal_own
-from messaging.dispatch import contents, partitions, providers, queue, transitions, wake
-from messaging.dispatch.draft import Draft, Recipient, problems
+from messaging.dispatch import contents, partitions, providers, queue, steps, transitions, wake
+from messaging.dispatch.draft import Draft, Fallback, Recipient, problems
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.sieve import Rejected, Taken, sift
+from messaging.dispatch.steps import Step
 from messaging.dispatch.transitions import NewMessage
 from messaging.dispatch.wording import Wording, Wordings
 from messaging.errors import FieldError, Invalid, Unavailable
@@ -30,7 +31,7 @@ from messaging.state import Cause, Priority
 from messaging.tenancy import quota
 from messaging.tenancy.quota import Terms
 
-__all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Recipient", "Rejected", "accept", "explain"]
+__all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Fallback", "Recipient", "Rejected", "accept", "explain"]
 
 LARGEST_BATCH = 10_000
 _SHOWN = 100
@@ -71,9 +72,7 @@ def accept(
     """
     terms = _agreed(draft, workspace_id)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
-    taken, rejected = sift(
-        workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients, test=test
-    )
+    taken, rejected, further = _reached(draft, wordings, recipients, workspace_id, test=test, batch=batch)
     if not taken:
         raise _all_refused(rejected, batch=batch or draft.campaign_id is not None)
     terms.check(len(taken))
@@ -92,6 +91,7 @@ def accept(
                     )
                 contents.write(draft, workspace_id, used, sealer)
                 transitions.begin_many(rows, cause=Cause.API)
+                steps.keep(rows, further)
                 _suppress(rows, draft)
                 if terms.daily_quota is not None:
                     # The last thing: until the commit every other accept of the workspace waits for this row.
@@ -107,6 +107,30 @@ def accept(
         lanes = {Lane(draft.channel, row.priority) for row in rows[:2]}
         transaction.on_commit(lambda: queue.ring(*lanes))
     return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording)
+
+
+def _reached(
+    draft: Draft,
+    wordings: Wordings,
+    recipients: Sequence[Recipient],
+    workspace_id: UUID,
+    *,
+    test: bool,
+    batch: bool = False,
+) -> tuple[list[Taken], list[Rejected], dict[int, list[Step]]]:
+    """The recipients that are reached, by the fallbacks too, those that are not, and the fallbacks of each by place."""
+    taken, rejected = sift(
+        workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=recipients, test=test
+    )
+    if not (draft.fallback and taken):
+        return taken, rejected, {}
+    planned, unreached = steps.plan(draft, taken, workspace_id=workspace_id, test=test, batch=batch)
+    gone = {one.index for one in rejected}
+    indexes = [index for index in range(len(recipients)) if index not in gone]
+    rejected += [replace(one, index=indexes[one.index]) for one in unreached]
+    places = sorted(planned)
+    own = {number: planned[place] for number, place in enumerate(places)}
+    return [taken[place] for place in places], sorted(rejected, key=lambda one: one.index), own
 
 
 def _agreed(draft: Draft, workspace_id: UUID) -> Terms:
@@ -155,9 +179,7 @@ def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipien
     """
     _agreed(draft, workspace_id).check(1)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
-    taken, rejected = sift(
-        workspace_id=workspace_id, channel=draft.channel, wordings=wordings, recipients=[recipient], test=test
-    )
+    taken, rejected, _ = _reached(draft, wordings, [recipient], workspace_id, test=test)
     if not taken:
         raise _all_refused(rejected, batch=False)
     prepared = taken[0].wording.prepared

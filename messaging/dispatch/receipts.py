@@ -9,11 +9,12 @@ from uuid import UUID
 
 import structlog
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 
 from channels_app.types import Receipt, ReceiptKind
-from messaging.dispatch import storable, transitions
+from messaging.dispatch import steps, storable, transitions
 from messaging.dispatch.transitions import Move
-from messaging.models import ReceiptRecord
+from messaging.models import Message, ReceiptRecord
 from messaging.models.keys import uuid7
 from messaging.people import suppressions
 from messaging.people.suppressions import Report
@@ -66,21 +67,40 @@ def keep(provider: str, reports: Sequence[Receipt]) -> list[UUID]:
 def apply_due(*, limit: int = BATCH) -> int:
     """Apply the reports that are due; give how many were looked at. Rows that another holds are passed by."""
     with transaction.atomic():
-        due = list(
-            ReceiptRecord.objects.select_for_update(skip_locked=True)
-            .filter(state=ReceiptRecord.State.PENDING, due_at__lte=_now())
-            .order_by("due_at", "id")[:limit]
-        )
-        if due:
-            try:
-                with transaction.atomic():
-                    _apply(due)
-            except OperationalError:
-                raise
-            except Exception:
-                log.exception("receipts_not_applied", count=len(due))
-                _apply_singly([record.id for record in due])
-        return len(due)
+        return _apply_all(_due().order_by("due_at", "id")[:limit])
+
+
+def apply(ids: Sequence[UUID]) -> None:
+    """Apply these reports at once, as far as they are due and nobody else is at it."""
+    with transaction.atomic():
+        _apply_all(_due().filter(pk__in=ids).order_by("due_at", "id"))
+
+
+def unmatched(ids: Sequence[UUID]) -> bool:
+    """Whether one of these reports is about no message that is known yet."""
+    waiting = list(ReceiptRecord.objects.filter(pk__in=ids, state=ReceiptRecord.State.PENDING))
+    found = _match(waiting)
+    known = set(Message.objects.filter(pk__in=set(found.values())).values_list("id", flat=True)) if found else set()
+    return any(found.get(record.id) not in known for record in waiting)
+
+
+def _due() -> QuerySet[ReceiptRecord]:
+    rows = ReceiptRecord.objects.select_for_update(skip_locked=True)
+    return rows.filter(state=ReceiptRecord.State.PENDING, due_at__lte=_now())
+
+
+def _apply_all(rows: QuerySet[ReceiptRecord]) -> int:
+    due = list(rows)
+    if due:
+        try:
+            with transaction.atomic():
+                _apply(due)
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("receipts_not_applied", count=len(due))
+            _apply_singly([record.id for record in due])
+    return len(due)
 
 
 def _apply_singly(ids: Sequence[UUID]) -> None:
@@ -142,7 +162,8 @@ def _apply_round(
         late = to is None and record.kind != ReceiptKind.COMPLAINED
         record.state = ReceiptRecord.State.LATE if late else ReceiptRecord.State.APPLIED
         record.message_id = message
-    transitions.advance_many(moves, cause=Cause.RECEIPT)
+    moved = transitions.advance_many(moves, cause=Cause.RECEIPT)
+    steps.recall(move.id for move in moves if move.id in moved and move.to in {Status.FAILED, Status.BOUNCED})
     suppressions.record(reports)
     _save(records)
 

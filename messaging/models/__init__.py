@@ -1,7 +1,9 @@
 """The rows of the domain, a module a subject."""
 
+from messaging.models.callbacks import RawCallback
 from messaging.models.campaigns import Audience, Campaign, CampaignStatus
 from messaging.models.content import Attachment, Content, Template, TemplateVersion
+from messaging.models.fallback import FallbackStep
 from messaging.models.messages import Batch, Claim, IdempotencyRecord, Message, MessageEvent, ReceiptRecord, sent_to
 from messaging.models.people import (
     Consent,
@@ -14,6 +16,7 @@ from messaging.models.people import (
     Suppression,
 )
 from messaging.models.tenancy import ApiKey, Member, Mode, Role, Usage, User, Workspace, WorkspaceKey
+from messaging.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookProgress
 
 __all__ = [
     "ApiKey",
@@ -29,12 +32,14 @@ __all__ = [
     "ContactAlias",
     "ContactEvent",
     "Content",
+    "FallbackStep",
     "IdempotencyRecord",
     "Member",
     "Message",
     "MessageEvent",
     "Mode",
     "PushSubscription",
+    "RawCallback",
     "Reason",
     "ReceiptRecord",
     "Role",
@@ -43,6 +48,9 @@ __all__ = [
     "TemplateVersion",
     "Usage",
     "User",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookProgress",
     "Workspace",
     "WorkspaceKey",
     "sent_to",

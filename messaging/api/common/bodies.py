@@ -69,8 +69,8 @@ def _demand_json(request: HttpRequest) -> None:
         raise WrongMediaType("The body must be application/json in UTF-8.")
 
 
-def read_any(request: HttpRequest) -> bytes:
-    """Give the body of a request of any kind, never more than `MAX_BODY_BYTES`.
+def read_any(request: HttpRequest, *, most: int | None = None) -> bytes:
+    """Give the body of a request of any kind, never more than `most` bytes, or `MAX_BODY_BYTES`.
 
     Raises:
         WrongMediaType: the body is compressed.
@@ -78,7 +78,7 @@ def read_any(request: HttpRequest) -> bytes:
     """
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise WrongMediaType("The body must not be compressed.")
-    limit: int = settings.MAX_BODY_BYTES
+    limit: int = settings.MAX_BODY_BYTES if most is None else most
     announced = request.META.get("CONTENT_LENGTH") or ""
     if announced.isdecimal() and int(announced) > limit:
         _refuse_size(limit)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from messaging import models
 from messaging.api.v1.serializers.messages import BatchAccepted, FullMessage, RejectedOut, full_message
 from messaging.api.v1.serializers.sending import ReadBatch, Send
-from messaging.dispatch import intake, selectors
+from messaging.dispatch import intake, selectors, steps
 from messaging.dispatch.intake import Acceptance, Draft, Recipient, Rejected
+from messaging.dispatch.steps import Chain
 from messaging.errors import FieldError, Invalid
 from messaging.tenancy.access import Caller
 
@@ -25,7 +26,8 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
     ]
     said = accepted.wording
     content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files, media=draft.media)
-    return full_message(row, content, said.edition.origin if said.edition else None)
+    further = steps.chain(row.id) if draft.fallback else Chain()
+    return full_message(row, content, said.edition.origin if said.edition else None, further)
 
 
 def send_batch(caller: Caller, batch: ReadBatch, draft: Draft) -> BatchAccepted:

@@ -63,6 +63,9 @@ urlpatterns = [
     *both("v1/contacts", contacts.ContactList.as_view(), "contacts"),
     *both("v1/contacts/<key:contact_id>", contacts.ContactDetail.as_view(), "contact"),
     *both("v1/contacts/<key:contact_id>/consent", contacts.ContactConsent.as_view(), "contact-consent"),
+    *both(
+        "v1/contacts/<key:contact_id>/telegram-link", contacts.ContactTelegramLink.as_view(), "contact-telegram-link"
+    ),
     *both("v1/contacts/<key:contact_id>/merge", contacts.ContactMerge.as_view(), "contact-merge"),
     *both("v1/push-subscriptions", contacts.SubscriptionList.as_view(), "push-subscriptions"),
     *both("v1/push-subscriptions/<key:subscription_id>", contacts.SubscriptionDetail.as_view(), "push-subscription"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from messaging.models import Mode, Role
+from messaging.models import FallbackStep, Mode, Role
 from messaging.state import Priority
 
 PriorityWord = Literal["urgent", "normal", "bulk"]
 UnknownWord = Literal["resend", "fail"]
 RoleWord = Literal["viewer", "member", "operator", "admin", "owner"]
 ModeWord = Literal["live", "test"]
+FallbackState = Literal["waiting", "taken", "spared", "dropped", "refused"]
 
 PRIORITY_IN: dict[PriorityWord, Priority] = {
     "urgent": Priority.URGENT,
@@ -26,3 +27,10 @@ ROLE_OUT: dict[Role, RoleWord] = {
     Role.OWNER: "owner",
 }
 MODE_OUT: dict[Mode, ModeWord] = {Mode.LIVE: "live", Mode.TEST: "test"}
+FALLBACK_OUT: dict[FallbackStep.State, FallbackState] = {
+    FallbackStep.State.WAITING: "waiting",
+    FallbackStep.State.TAKEN: "taken",
+    FallbackStep.State.SPARED: "spared",
+    FallbackStep.State.DROPPED: "dropped",
+    FallbackStep.State.REFUSED: "refused",
+}

@@ -54,7 +54,7 @@ def test_receipts_are_filtered_by_state_and_found_by_id(operator: Client) -> Non
     assert ReceiptRecord.objects.count() == 1
 
 
-@pytest.mark.parametrize("model", ["batch", "content", "claim", "receiptrecord"])
+@pytest.mark.parametrize("model", ["batch", "content", "claim", "receiptrecord", "rawcallback", "fallbackstep"])
 def test_nothing_is_made_here(operator: Client, model: str) -> None:
     assert operator.get(reverse(f"admin:messaging_{model}_add")).status_code == 403
 

@@ -11,9 +11,10 @@ from msgspec import Meta, Struct
 from channels_app.types import Channel, Media, MediaKind
 from messaging import models
 from messaging.api.common.rendering import stamp
-from messaging.api.v1.vocabulary import PRIORITY_OUT, PriorityWord
+from messaging.api.v1.vocabulary import FALLBACK_OUT, PRIORITY_OUT, FallbackState, PriorityWord
 from messaging.content.templates import Origin
 from messaging.dispatch.selectors import BatchProgress, Rendered
+from messaging.dispatch.steps import Chain
 from messaging.state import Cause, Priority, Status
 
 _STAMPS = tuple(status.stamp for status in Status if status.stamp is not None)
@@ -108,11 +109,15 @@ class MediaOut(Struct, kw_only=True, frozen=True):
 
 
 class FallbackOut(Struct, kw_only=True, frozen=True):
-    """A channel to turn to when this one does not reach the recipient."""
+    """A channel to turn to when the message before does not arrive. `to` is null where the contact's own address
+    counts; `message_id` is the message that it led to, and `error` says why it could not be taken, or is not wanted."""
 
     channel: Channel
     to: str | None
     after_seconds: int | None
+    state: FallbackState
+    message_id: UUID | None
+    error: Reason | None
 
 
 class FullMessage(Message, kw_only=True, frozen=True):
@@ -123,6 +128,7 @@ class FullMessage(Message, kw_only=True, frozen=True):
     attachments: list[AttachmentOut]
     media: MediaOut | None
     fallback: list[FallbackOut]
+    fallback_of: UUID | None
 
 
 class Event(Struct, kw_only=True, frozen=True):
@@ -215,7 +221,7 @@ def message(row: models.Message, origin: Origin | None) -> Message:
     return Message(**_fields(row, origin))
 
 
-def full_message(row: models.Message, content: Rendered, origin: Origin | None) -> FullMessage:
+def full_message(row: models.Message, content: Rendered, origin: Origin | None, chain: Chain) -> FullMessage:
     """A message as it is shown by itself."""
     return FullMessage(
         **_fields(row, origin),
@@ -226,7 +232,20 @@ def full_message(row: models.Message, content: Rendered, origin: Origin | None) 
             for file in content.attachments
         ],
         media=media(content.media) if content.media else None,
-        fallback=[],
+        fallback=[fallback(step) for step in chain.steps],
+        fallback_of=chain.origin_id,
+    )
+
+
+def fallback(step: models.FallbackStep) -> FallbackOut:
+    """A step as it is shown."""
+    return FallbackOut(
+        channel=Channel(step.channel),
+        to=step.recipient or None,
+        after_seconds=step.after_seconds,
+        state=FALLBACK_OUT[models.FallbackStep.State(step.state)],
+        message_id=step.next_id,
+        error=Reason(code=step.error_code, detail=step.error_detail or None) if step.error_code else None,
     )
 
 

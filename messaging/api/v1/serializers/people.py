@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.common.rendering import stamp
+from messaging.dispatch.signals import Invitation
 from messaging.models import ConsentStatus
 from messaging.people.consent import by_channel
 
@@ -99,6 +100,15 @@ class MergeIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     into: UUID | None = None
     from_: UUID | None = msgspec.field(default=None, name="from")
+
+
+class TelegramLink(Struct, kw_only=True, frozen=True):
+    """How a contact tells the bot who it is: by the link, or by `/start` and the token. It holds once, until it
+    expires."""
+
+    url: str | None
+    token: str
+    expires_at: Moment
 
 
 class SuppressionIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -213,3 +223,8 @@ REASON_IN: dict[ReasonWord, models.Reason] = {
     "opted_out": models.Reason.OPTED_OUT,
     "manual": models.Reason.MANUAL,
 }
+
+
+def telegram_link(invitation: Invitation) -> TelegramLink:
+    """An invitation to the bot as it is shown."""
+    return TelegramLink(url=invitation.url or None, token=invitation.token, expires_at=stamp(invitation.expires_at))

@@ -17,7 +17,8 @@ from channels_app.types import Attachment, Channel, Media, MediaKind
 from messaging.api.common import bodies
 from messaging.api.v1.vocabulary import PRIORITY_IN, PriorityWord, UnknownWord
 from messaging.content.screen import Unclean, one_line, screen
-from messaging.dispatch.intake import Draft, Recipient, Rejected
+from messaging.dispatch.intake import Draft, Fallback, Recipient, Rejected
+from messaging.dispatch.steps import LONGEST, MOST
 from messaging.errors import FieldError, Invalid
 
 RECIPIENTS = 10_000
@@ -63,6 +64,19 @@ class MediaIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         return Media(url=self.url, type=self.type, caption=self.caption or "", filename=self.filename or "")
 
 
+class FallbackIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """A channel to turn to when the message before fails or comes back, or with `after_seconds` when it has not arrived
+    by then. Without `to` it goes to the contact's own address."""
+
+    channel: Channel
+    to: Address | None = None
+    after_seconds: Annotated[int, Meta(ge=1, le=LONGEST)] | None = None
+
+    def fallback(self) -> Fallback:
+        """The step in the domain's words."""
+        return Fallback(channel=self.channel, to=self.to or "", after_seconds=self.after_seconds)
+
+
 class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What all messages of one request have in common. Subject, body and text replace those of the template."""
 
@@ -84,6 +98,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     language: Word | None = None
     scheduled_at: Moment | None = None
     expires_at: Moment | None = None
+    fallback: Annotated[list[FallbackIn], Meta(max_length=MOST)] | None = None
     on_unknown: UnknownWord | None = None
     encrypted: bool = False
 
@@ -114,6 +129,7 @@ class Shared(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             encrypted=self.encrypted,
             scheduled_at=bodies.utc(self.scheduled_at, "/scheduled_at"),
             expires_at=bodies.utc(self.expires_at, "/expires_at"),
+            fallback=tuple(each.fallback() for each in self.fallback or ()),
         )
 
 

@@ -18,6 +18,7 @@ from messaging.api.v1.operations import View, operation
 from messaging.api.v1.parameters import PAGE
 from messaging.api.v1.serializers import people as out
 from messaging.api.v1.views.suppressions import newest
+from messaging.dispatch import signals
 from messaging.errors import Invalid, NotFound
 from messaging.people import consent, contacts, merging, push, recipients, search
 
@@ -125,6 +126,19 @@ class ContactConsent(View):
             author_id=self.caller.user_id,
         )
         return answer(out.contact(row))
+
+
+class ContactTelegramLink(View):
+    # Whoever has the link can make the contact's messages come to a chat of their own.
+    scopes = {"GET": WRITE}
+
+    @operation("get_telegram_link", answers={200: out.TelegramLink}, tag="contacts")
+    def get(self, request: Request, contact_id: UUID) -> HttpResponse:
+        """Give a link by which the contact tells the bot of Telegram who it is."""
+        found = signals.invite(workspace_id=self.caller.workspace_id, contact_id=contact_id)
+        response = answer(out.telegram_link(found))
+        response["Cache-Control"] = "no-store"
+        return response
 
 
 class ContactMerge(View):

@@ -19,7 +19,7 @@ from messaging.api.v1.parameters import MESSAGES
 from messaging.api.v1.serializers import messages as out
 from messaging.api.v1.serializers.sending import Send, SendBatch, read_batch
 from messaging.content import templates
-from messaging.dispatch import control, intake, selectors
+from messaging.dispatch import control, intake, selectors, steps
 from messaging.dispatch.explain import explain
 from messaging.state import Cause
 
@@ -137,4 +137,4 @@ def shown(workspace_id: UUID, message_id: UUID) -> HttpResponse:
     """One message as it is shown by itself."""
     row = selectors.message(workspace_id=workspace_id, message_id=message_id)
     origin = templates.origins([row]).get(row.content_id)
-    return answer(out.full_message(row, selectors.rendered(message=row), origin))
+    return answer(out.full_message(row, selectors.rendered(message=row), origin, steps.chain(message_id)))

@@ -74,6 +74,7 @@ OPERATIONS = [
     Operation("PATCH", f"/api/v1/contacts/{KEY}", "contacts:write"),
     Operation("DELETE", f"/api/v1/contacts/{KEY}", "contacts:write"),
     Operation("PUT", f"/api/v1/contacts/{KEY}/consent", "contacts:write"),
+    Operation("GET", f"/api/v1/contacts/{KEY}/telegram-link", "contacts:write"),
     Operation("POST", f"/api/v1/contacts/{KEY}/merge", "contacts:write"),
     Operation("GET", "/api/v1/push-subscriptions", "contacts:read"),
     Operation("POST", "/api/v1/push-subscriptions", "contacts:write"),

@@ -1,0 +1,154 @@
+"""What providers call us for: verified, read, kept, and applied at once where that can be.
+
+A provider is one of the platform, not of a workspace: who can sign for it is the provider itself, and what it names is
+an id that we gave to it, or that it gave to us, for one message. So no callback can be aimed at another workspace's
+message by anybody who does not hold the provider's secret.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final, cast
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models.functions import Now
+
+from channels_app.base import ChannelAdapter
+from channels_app.errors import CallbackRejected, ProviderMissing
+from channels_app.types import Callback, Channel, Receipt
+from messaging.dispatch import providers, queue, receipts, signals, storable
+from messaging.errors import Forbidden, Invalid, NotFound
+from messaging.models import RawCallback
+
+log = structlog.get_logger(__name__)
+
+LONGEST: Final = 1024 * 1024
+"""Bytes of a callback's body."""
+KEPT_FOR: Final = timedelta(days=1)
+_NUMBER: Final = re.compile(r"-[0-9]+\Z")
+_HOUR: Final = 3600
+_HOURS: Final = 24
+_FORGET: Final = 1000
+
+
+def take(provider: str, callback: Callback) -> None:
+    """Verify a callback and do what it says; one that came before changes nothing.
+
+    What is kept when this returns is applied whatever happens: at once, or by the sweep.
+
+    Raises:
+        NotFound: no such provider calls us.
+        Forbidden: none of the provider's adapters finds it signed, or it is too old.
+        Invalid: it is signed, and not what the provider sends.
+    """
+    adapter = _signer(provider, callback)
+    try:
+        said = adapter.parse_callback(callback)
+    except CallbackRejected as error:
+        raise Invalid(str(error), code="callback_malformed") from error
+    except Exception as error:
+        log.exception("callback_not_read", provider=provider)
+        raise Invalid("this is not what the provider sends", code="callback_malformed") from error
+    for each in said:
+        if not isinstance(each, Receipt):
+            signals.heed(adapter.provider, adapter.channel, each)
+    _report(adapter, callback, [each for each in said if isinstance(each, Receipt)])
+
+
+def _signer(provider: str, callback: Callback) -> ChannelAdapter:
+    """The adapter that finds the callback signed. Several channels may have the provider, each with its own secret."""
+    refusal = ""
+    for adapter in _adapters(provider):
+        try:
+            adapter.verify_callback(callback)
+        except CallbackRejected as error:
+            refusal = str(error)
+        except Exception as error:
+            log.exception("callback_not_verified", provider=provider)
+            refusal = type(error).__name__
+        else:
+            return adapter
+    if not refusal:
+        raise NotFound("no provider of this name reports to us", code="provider_not_found")
+    _count(_NUMBER.sub("", provider))
+    log.warning("callback_refused", provider=provider, reason=refusal)
+    raise Forbidden("the callback is not signed by the provider, or too old", code="callback_refused")
+
+
+def _adapters(provider: str) -> Iterator[ChannelAdapter]:
+    """The adapters under a provider's name that take callbacks; the second and further ones of a name are numbered."""
+    for channel in Channel:
+        try:
+            known = providers.registry().adapters(channel)
+        except ProviderMissing:
+            continue
+        for adapter in known:
+            hears = type(adapter).verify_callback is not ChannelAdapter.verify_callback
+            if hears and provider in {adapter.provider, _NUMBER.sub("", adapter.provider)}:
+                yield adapter
+
+
+def _report(adapter: ChannelAdapter, callback: Callback, reports: Sequence[Receipt]) -> None:
+    new = receipts.keep(adapter.provider, reports)
+    if not new:
+        return
+    try:
+        receipts.apply(new)
+        if receipts.unmatched(new):
+            _keep_raw(adapter.provider, callback)
+    except DatabaseError as error:
+        # They are kept: the sweep applies them.
+        log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
+
+
+def _keep_raw(provider: str, callback: Callback) -> None:
+    RawCallback.objects.create(
+        provider=provider,
+        url=storable.text(callback.url),
+        content_type=storable.text(callback.header("content-type")),
+        body=callback.body,
+    )
+
+
+def forget_raw() -> bool:
+    """Delete bodies that were kept long enough, so many at a time; whether there may be more."""
+    old = RawCallback.objects.filter(received_at__lt=Now() - KEPT_FOR).order_by("received_at").values("pk")[:_FORGET]
+    number, _ = RawCallback.objects.filter(pk__in=old).delete()
+    return number == _FORGET
+
+
+# What was refused
+
+
+def _count(provider: str) -> None:
+    key = _key(provider, int(time.time()) // _HOUR)
+    try:
+        with queue.valkey().pipeline(transaction=False) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, (_HOURS + 1) * _HOUR)
+            pipe.execute()
+    except queue.Unreachable as error:
+        log.warning("callback_not_counted", provider=provider, error=type(error).__name__)
+
+
+def refused() -> dict[str, int]:
+    """How many callbacks were refused in the last day, by provider; those without any are left out.
+
+    Raises:
+        queue.Unreachable: Valkey does not answer.
+    """
+    names = sorted({each["adapter"] for options in settings.CHANNELS.values() for each in options})
+    hour = int(time.time()) // _HOUR
+    keys = [_key(name, hour - past) for name in names for past in range(_HOURS)]
+    found = cast("list[str | None]", queue.valkey().mget(keys)) if keys else []
+    counts = [sum(int(each or 0) for each in found[at * _HOURS : (at + 1) * _HOURS]) for at in range(len(names))]
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+
+def _key(provider: str, hour: int) -> str:
+    return f"refused:{provider}:{hour}"
