@@ -31,7 +31,7 @@ from channels_app.words import cleaned
 DEADLINE: Final = 30.0
 """Seconds for one request: look-up, connection, sending and the whole answer."""
 BODY_LIMIT: Final = 64 * 1024
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are read, where nothing else is said."""
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
 _SECONDS: Final = re.compile(r"[0-9]{1,9}\Z")
 
@@ -127,8 +127,9 @@ class Client:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
+        limit: int = BODY_LIMIT,
     ) -> Answer:
-        """Send one request and read its answer, by `deadline` seconds from now.
+        """Send one request and read its answer, by `deadline` seconds from now, and at most `limit` bytes of it.
 
         Raises:
             UrlRefused: the URL is malformed, or leads where no request may go; nothing was sent.
@@ -143,7 +144,7 @@ class Client:
         )
         try:
             with under_way(exchange), self._session.send(prepared, stream=True) as response:
-                body, truncated = _read(response)
+                body, truncated = _read(response, limit)
         except sockets.Unreachable as unreachable:
             raise Unanswered(unreachable.code, unreachable.detail) from None
         except requests.exceptions.InvalidURL:
@@ -185,18 +186,18 @@ class _Session(HTTPSession):  # type: ignore[misc]
         """See no redirect: requests would read the whole body of one, of any size, even when it follows none."""
 
 
-def _read(response: requests.Response) -> tuple[bytes, bool]:
+def _read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
     """Read the body as it is sent, up to the limit. The status is known by now: no trouble here takes it back."""
     body = bytearray()
     try:
-        while len(body) <= BODY_LIMIT:
-            piece = response.raw.read1(BODY_LIMIT + 1 - len(body), decode_content=False)
+        while len(body) <= limit:
+            piece = response.raw.read1(limit + 1 - len(body), decode_content=False)
             if not piece:
                 return bytes(body), False
             body += piece
     except (HTTPError, OSError, ValueError):
         pass
-    return bytes(body[:BODY_LIMIT]), True
+    return bytes(body[:limit]), True
 
 
 def _unanswered(error: BaseException, exchange: Exchange) -> Unanswered:

@@ -127,7 +127,7 @@ def _push(given: Given) -> list[Options]:
             "adapter": "webpush",
             "key": given.vapid_key,
             "subject": given.vapid_subject,
-            "egress": list(given.allow),
+            "allow": list(given.allow),
             "ca_file": given.ca_file,
             "timeout": given.deadline,
         }

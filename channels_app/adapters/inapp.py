@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 from uuid import UUID
 
 from channels_app.base import ChannelAdapter, Session
+from channels_app.errors import ProviderMissing
 from channels_app.types import (
     Accepted,
     Channel,
@@ -18,6 +19,8 @@ from channels_app.types import (
     ReceiptKind,
     Throttled,
 )
+
+CHANNELS: Final = (Channel.ONSITE, Channel.DIRECT)
 
 
 class InAppAdapter(ChannelAdapter):
@@ -31,6 +34,13 @@ class InAppAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
+        """Build the adapter, which needs no settings.
+
+        Raises:
+            ProviderMissing: the channel leads out of the house.
+        """
+        if channel not in CHANNELS:
+            raise ProviderMissing(f"only {' and '.join(CHANNELS)} messages are kept here, not {channel}")
         return cls(channel)
 
     def open(self) -> Session:
@@ -39,8 +49,10 @@ class InAppAdapter(ChannelAdapter):
 
 class _Session(Session):
     def deliver(self, batch: Iterator[OutboundMessage], may_send: Callable[[], bool]) -> Iterator[tuple[UUID, Outcome]]:
+        on = True
         for message in batch:
-            if not may_send():
+            on = on and may_send()
+            if not on:
                 yield message.id, Throttled(wait=0.0, code="not_begun")
                 continue
             stored = Receipt(kind=ReceiptKind.DELIVERED, key=f"{message.id}:{message.attempt}", message_id=message.id)

@@ -72,6 +72,7 @@ class PushAdapter(ChannelAdapter):
     ) -> None:
         super().__init__(channel)
         self._vapid = _Vapid(key, subject)
+        self._deadline = timeout
         self._client = http.Client(
             egress=egress, deadline=timeout, connections=self.limits.concurrency, ca_file=ca_file
         )
@@ -84,6 +85,8 @@ class PushAdapter(ChannelAdapter):
         Raises:
             ProviderMissing: the key or the subject is missing or malformed.
         """
+        if channel is not Channel.PUSH:
+            raise ProviderMissing(f"web push is a channel of its own, not {channel}")
         return cls(
             channel,
             key=str(options.get("key") or ""),
@@ -104,19 +107,26 @@ class PushAdapter(ChannelAdapter):
         if not message.devices:
             return Permanent(code="no_subscription", detail="the recipient has no device that takes push messages")
         headers = _headers(message)
-        told = [(device, self._push(device, payload, headers)) for device in message.devices]
+        ends = time.monotonic() + self._deadline
+        told: list[tuple[Device, Outcome]] = []
+        for place, device in enumerate(message.devices):
+            # Each has its part of the time that is left: one push service that stalls takes none from the others.
+            share = max(0.0, ends - time.monotonic()) / (len(message.devices) - place)
+            told.append((device, self._push(device, payload, headers, share)))
         return _together(told)
 
-    def _push(self, device: Device, payload: bytes, headers: Mapping[str, str]) -> Outcome:
-        """Send to one device."""
+    def _push(self, device: Device, payload: bytes, headers: Mapping[str, str], deadline: float) -> Outcome:
+        """Send to one device, within so many seconds."""
         try:
             keys = {"p256dh": device.p256dh, "auth": device.auth}
             sealed = WebPusher({"endpoint": device.endpoint, "keys": keys}).encode(payload)["body"]
             signed = self._vapid.headers(device.endpoint)
-        except (WebPushException, VapidException, ValueError, TypeError, KeyError):
+        except (WebPushException, VapidException, ValueError, TypeError, LookupError):
             return Permanent(code="subscription_malformed", detail="the keys or the endpoint are not those of a device")
         try:
-            answer = self._client.request("POST", device.endpoint, body=sealed, headers={**headers, **signed})
+            answer = self._client.request(
+                "POST", device.endpoint, body=sealed, headers={**headers, **signed}, deadline=deadline
+            )
         except UrlRefused as error:
             return Permanent(code=error.code, detail=str(error))
         except http.Unanswered as error:
@@ -143,8 +153,7 @@ class _Vapid:
 
     def headers(self, endpoint: str) -> Mapping[str, str]:
         """Give the Authorization header for an endpoint's push service."""
-        parts = urlsplit(endpoint)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        origin = _origin(endpoint)
         until, headers = self._signed.get(origin, (0.0, {}))
         now = time.time()
         if until < now:
@@ -156,6 +165,15 @@ class _Vapid:
         return headers
 
 
+def _origin(endpoint: str) -> str:
+    """The push service that an endpoint belongs to, as RFC 6454 writes an origin: no port where it is the usual one."""
+    parts = urlsplit(endpoint)
+    host, port = (parts.hostname or "").lower(), parts.port
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" if port in (None, _USUAL.get(parts.scheme)) else f"{parts.scheme}://{host}:{port}"
+
+
+_USUAL: Final[Mapping[str, int]] = {"https": 443, "http": 80}
 _ORIGINS: Final = 1000
 """Push services whose signatures are kept at the most: endpoints are callers' words."""
 

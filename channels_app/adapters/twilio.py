@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Self
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
-from uuid import UUID
+from urllib.parse import urlencode, urlsplit
 
 from twilio.base.exceptions import TwilioException
-from twilio.base.values import unset
-from twilio.http import HttpClient
-from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 from channels_app import http
-from channels_app.adapters.twilio_codes import DEAD, Meaning, meaning
+from channels_app.adapters import twilio_callbacks as callbacks
+from channels_app.adapters.twilio_client import Refused, Way, refusal
 from channels_app.base import ChannelAdapter, Session
-from channels_app.errors import CallbackRejected, ProviderMissing
+from channels_app.errors import CallbackRejected, InvalidMessage, ProviderMissing
 from channels_app.segments import measure
 from channels_app.threads import ThreadedSession
 from channels_app.types import (
@@ -34,41 +30,27 @@ from channels_app.types import (
     Channel,
     Health,
     Limits,
-    NotConfigured,
     OnUnknown,
     OutboundMessage,
     Outcome,
-    Permanent,
     Receipt,
-    ReceiptKind,
     Signal,
-    Throttled,
     Transient,
 )
-from channels_app.words import cleaned
 
 BASE: Final = "https://api.twilio.com"
-THROTTLE_WAIT: Final = 5.0
-"""Seconds to wait where Twilio names none."""
-LOOK_BACK: Final = timedelta(minutes=2)
-"""How much the clocks may differ when it is asked what became of a message."""
+CLOCKS_APART: Final = timedelta(seconds=30)
+"""How much the clocks may differ when Twilio is asked what became of a message."""
 LOOKED_AT: Final = 100
 """Messages to one recipient that are looked through then."""
+CHANNELS: Final = (Channel.SMS, Channel.WHATSAPP)
 
+_PAGE: Final = 20
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 _CONTENT: Final = re.compile(r"HX[0-9a-fA-F]{32}\Z")
-_FORM_FIELDS: Final = 200
-_KINDS: Final[Mapping[str, ReceiptKind]] = {
-    "sent": ReceiptKind.SENT,
-    "delivered": ReceiptKind.DELIVERED,
-    "read": ReceiptKind.OPENED,
-    "undelivered": ReceiptKind.FAILED,
-    "failed": ReceiptKind.FAILED,
-}
-"""Twilio's words for what it reports; the others (queued, sending, accepted) say nothing that we do not know."""
-_NONSENSE: Final = (ValueError, TypeError, KeyError, AttributeError)
+_SID: Final = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}\Z")
+_NONSENSE: Final = (TwilioException, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What Twilio's client raises where an answer is not what it should be."""
-_REFUSED: Final = frozenset({"failed", "undelivered", "canceled"})
 
 
 class TwilioAdapter(ChannelAdapter):
@@ -94,7 +76,7 @@ class TwilioAdapter(ChannelAdapter):
         self._sender = sender
         self._callback_url = callback_url
         self._validator = RequestValidator(token)
-        way = _Way(base, account, token, deadline=timeout, connections=self.limits.concurrency)
+        way = Way(base, account, token, deadline=timeout, connections=self.limits.concurrency)
         self._client = Client(account, token, http_client=way)
 
     @classmethod
@@ -105,18 +87,17 @@ class TwilioAdapter(ChannelAdapter):
         Raises:
             ProviderMissing: one of the first three is missing, or the base is no URL.
         """
+        if channel not in CHANNELS:
+            raise ProviderMissing(f"Twilio sends by {' and '.join(CHANNELS)}, not by {channel}")
         for name in ("account", "token", "from"):
             if not options.get(name):
                 raise ProviderMissing(f"Twilio on {channel} needs {name}")
-        base = str(options.get("base") or BASE)
-        if urlsplit(base).scheme not in {"http", "https"} or not urlsplit(base).hostname:
-            raise ProviderMissing(f"Twilio's base is not a URL: {base}")
         return cls(
             channel,
             account=options["account"],
             token=options["token"],
             sender=options["from"],
-            base=base,
+            base=_checked(str(options.get("base") or BASE)),
             timeout=float(options.get("timeout", http.DEADLINE)),
             callback_url=str(options.get("callback_url") or ""),
         )
@@ -126,18 +107,27 @@ class TwilioAdapter(ChannelAdapter):
         return ThreadedSession(self._send, self.limits.concurrency)
 
     def ask(self, message: OutboundMessage, since: datetime) -> Outcome | None:
-        """Look for the message among those that Twilio took for its recipient since then."""
+        """Look for the message among those that Twilio took for its recipient since then.
+
+        They are not chosen by the time of sending: what still waits in Twilio's queue has none.
+        """
         try:
-            found = self._client.messages.list(
-                to=self._address(message.address), date_sent_after=since - LOOK_BACK, limit=LOOKED_AT
-            )
-        except (_Refused, http.Unanswered, TwilioException, *_NONSENSE):
+            rows = self._client.messages.list(to=self._address(message.address), limit=LOOKED_AT, page_size=_PAGE)
+        except (Refused, http.Unanswered, *_NONSENSE):
             return None
-        sender, text = self._from(message), _text(message)
-        for row in found:
-            if row.body == text and sender in {row.from_, row.messaging_service_sid}:
-                return Accepted(provider_message_id=str(row.sid), detail={"found": True})
-        return Transient(code="not_sent", detail="Twilio has no such message")
+        earliest, sender = since - CLOCKS_APART, self._from(message)
+        fresh = [row for row in rows if row.date_created is None or row.date_created >= earliest]
+        ours = [row for row in fresh if sender in {row.from_, row.messaging_service_sid}]
+        said = self._said(message)
+        if "content_sid" in said:
+            # The text is Twilio's own there, so that nothing tells one message from another.
+            found, certain = [], not ours
+        else:
+            found = [row for row in ours if (row.body or "").strip() == said["body"].strip()]
+            certain = len(fresh) < LOOKED_AT
+        if found:
+            return _accepted(min(found, key=lambda row: _apart(row.date_created, since)))
+        return Transient(code="not_sent", detail="Twilio has no such message") if certain else None
 
     def verify_callback(self, callback: Callback) -> None:
         """Compare the signature with that of the URL and the form. Twilio signs no time: what is replayed is told by
@@ -146,73 +136,57 @@ class TwilioAdapter(ChannelAdapter):
         Raises:
             CallbackRejected: it is missing or wrong.
         """
-        signature = callback.headers.get("x-twilio-signature", "")
-        if not signature.isascii() or not self._validator.validate(callback.url, _form(callback.body), signature):
+        signature = callback.header("x-twilio-signature")
+        told = callbacks.form(callback.body)
+        if not signature or not self._validator.validate(callback.url, told, signature):
             raise CallbackRejected("the signature is not Twilio's")
 
     def parse_callback(self, callback: Callback) -> list[Receipt | Signal]:
-        """Read a status callback; one about anything else holds no receipt."""
-        form = {name: values[0] for name, values in _form(callback.body).items()}
-        status, sid = form.get("MessageStatus", ""), form.get("MessageSid") or form.get("SmsSid", "")
-        if status not in _KINDS or not sid:
-            return []
-        error = form.get("ErrorCode", "")
-        dead = status in _REFUSED and error.isdecimal() and int(error) in DEAD
-        return [
-            Receipt(
-                kind=ReceiptKind.BOUNCED if dead else _KINDS[status],
-                key=f"{sid}:{status}",
-                message_id=_our_id(callback.url),
-                provider_message_id=sid,
-                code=f"twilio_{error}" if error.isdecimal() else "",
-                detail={"status": status, **({"error_code": error} if error else {})},
-            )
-        ]
+        """Read a status callback, or a recipient's wish to get no more or to get messages again."""
+        return callbacks.read(callback)
 
     def probe(self) -> Health:
         """Fetch the account."""
         try:
             account = self._client.api.accounts(self._client.account_sid or "").fetch()
-        except _Refused as error:
+        except Refused as error:
             return Health(ok=False, detail=f"{error.status} {error.detail}".strip())
         except http.Unanswered as error:
             return Health(ok=False, detail=error.code)
-        except (TwilioException, *_NONSENSE) as error:
+        except _NONSENSE as error:
             return Health(ok=False, detail=type(error).__name__)
         return Health(ok=account.status == "active", detail=str(account.status))
 
-    # Sending
-
     def _send(self, message: OutboundMessage) -> Outcome:
-        text = _text(message)
-        asked: dict[str, Any] = {"to": self._address(message.address), **self._said(message, text)}
+        asked: dict[str, Any] = {"to": self._address(message.address), **self._said(message)}
         sender = self._from(message)
         asked["messaging_service_sid" if _SERVICE.match(sender) else "from_"] = sender
         if self._callback_url:
             asked["status_callback"] = f"{self._callback_url}?{urlencode({'message_id': message.id})}"
         try:
             row = self._client.messages.create(**asked)
-        except _Refused as error:
+        except Refused as error:
             return error.outcome(message)
         except http.Unanswered as error:
             return error.outcome()
-        except (TwilioException, *_NONSENSE) as error:
+        except _NONSENSE as error:
             return Ambiguous(detail=f"the answer makes no sense: {type(error).__name__}")
-        if not row.sid:
+        if not isinstance(row.sid, str) or not _SID.match(row.sid):
             return Ambiguous(detail="the answer names no message")
-        if row.status in _REFUSED:
-            return Permanent(code=f"twilio_{row.error_code}" if row.error_code else "refused", detail=str(row.status))
-        return Accepted(provider_message_id=row.sid, detail=_measured(self.channel, text))
+        if row.status in callbacks.REFUSED:
+            code = row.error_code if isinstance(row.error_code, int) else None
+            return refusal(message, code=code, status=400, detail=str(row.status))
+        return Accepted(provider_message_id=row.sid, detail=self._measured(asked))
 
-    def _said(self, message: OutboundMessage, text: str) -> dict[str, Any]:
+    def _said(self, message: OutboundMessage) -> dict[str, Any]:
         """What the message says: a text with or without a file, or a template that WhatsApp approved."""
-        if self.channel is Channel.WHATSAPP:
-            content = message.metadata.get("content_sid")
-            if isinstance(content, str) and _CONTENT.match(content):
-                variables = message.metadata.get("content_variables") or {}
-                return {"content_sid": content, "content_variables": json.dumps(variables)}
-            if message.shared.media is not None:
-                return {"body": message.shared.media.caption or text, "media_url": [message.shared.media.url]}
+        text = message.text or message.html
+        if self.channel is not Channel.WHATSAPP:
+            return {"body": text}
+        if message.metadata.get("content_sid") is not None:
+            return _content(message.metadata)
+        if message.shared.media is not None:
+            return {"body": message.shared.media.caption or text, "media_url": [message.shared.media.url]}
         return {"body": text}
 
     def _address(self, phone: str) -> str:
@@ -224,132 +198,48 @@ class TwilioAdapter(ChannelAdapter):
             return f"whatsapp:{sender}"
         return sender
 
-
-class _Way(HttpClient):  # type: ignore[misc]  # no stubs
-    """Twilio's client on our way out: bounded in time and size, without the environment's proxies, to any base."""
-
-    def __init__(self, base: str, account: str, token: str, *, deadline: float, connections: int) -> None:
-        self._base = urlsplit(base)
-        self._client = http.Client(egress=None, deadline=deadline, connections=connections)
-        self._authorization = "Basic " + b64encode(f"{account}:{token}".encode()).decode()
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float | None = None,
-        allow_redirects: bool = False,
-    ) -> Response:
-        """Send a request of the client's to our base.
-
-        Raises:
-            _Refused: the answer is an error.
-            http.Unanswered: there is no answer.
-        """
-        parts = urlsplit(url)
-        query = urlencode(_pairs(params)) or parts.query
-        target = urlunsplit((self._base.scheme, self._base.netloc, self._base.path.rstrip("/") + parts.path, query, ""))
-        answer = self._client.request(
-            method,
-            target,
-            body=urlencode(_pairs(data)).encode(),
-            headers={
-                "Authorization": self._authorization,
-                "Accept": "application/json",
-                "Content-Type": "application/x-www-form-urlencoded",
-            },
-        )
-        if answer.status >= 300:
-            raise _Refused(answer)
-        return Response(answer.status, answer.body.decode("utf-8", "replace"), dict(answer.headers))
+    def _measured(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """How many parts a text message is sent in."""
+        if self.channel is not Channel.SMS:
+            return {}
+        parts = measure(asked["body"])
+        return {"segments": parts.count, "encoding": parts.encoding}
 
 
-class _Refused(Exception):
-    """Twilio answered that it will not."""
-
-    def __init__(self, answer: http.Answer) -> None:
-        super().__init__(str(answer.status))
-        self.status = answer.status
-        self.retry_after = answer.retry_after()
-        try:
-            said = json.loads(answer.body)
-        except ValueError:
-            said = None
-        told = said if isinstance(said, dict) else {}
-        code = told.get("code")
-        self.code: int | None = code if isinstance(code, int) else None
-        message = told.get("message")
-        self.detail = cleaned(message.encode("utf-8", "replace")) if isinstance(message, str) else ""
-
-    def outcome(self, message: OutboundMessage) -> Outcome:
-        """Tell what that means for the message."""
-        code = f"twilio_{self.code}" if self.code else f"http_{self.status}"
-        match meaning(self.code, self.status):
-            case Meaning.PERMANENT:
-                return Permanent(code=code, detail=self.detail)
-            case Meaning.OPTED_OUT:
-                key = f"{message.id}:{message.attempt}:{code}"
-                left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code=code)
-                return Permanent(code="recipient_opted_out", detail=self.detail, receipts=(left,))
-            case Meaning.CONFIGURATION:
-                return NotConfigured(code="provider_refused_credentials", detail=f"{code} {self.detail}".strip())
-            case Meaning.THROTTLED:
-                return Throttled(wait=self.retry_after or THROTTLE_WAIT, code=code, detail=self.detail)
-            case Meaning.TRANSIENT:
-                return Transient(code=code, detail=self.detail, retry_after=self.retry_after)
+def _checked(base: str) -> str:
+    try:
+        parts = urlsplit(base)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ProviderMissing(f"Twilio's base is not a URL of http or https: {base}")
+    return base
 
 
-class _Form(dict[str, list[str]]):
-    """A form as Twilio's validator reads one: every value of a name."""
-
-    def getlist(self, name: str) -> list[str]:
-        return self[name]
-
-
-def _form(body: bytes) -> _Form:
-    """Read the form of a callback.
+def _content(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The template that is named, and what to fill in.
 
     Raises:
-        CallbackRejected: it is none.
+        InvalidMessage: the name or the variables are not as Twilio takes them.
     """
-    try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FORM_FIELDS)
-    except ValueError:
-        raise CallbackRejected("the body is not a form") from None
-    form = _Form()
-    for name, value in pairs:
-        form.setdefault(name, []).append(value)
-    return form
+    name, variables = metadata["content_sid"], metadata.get("content_variables") or {}
+    if not isinstance(name, str) or not _CONTENT.match(name):
+        raise InvalidMessage("content_sid is HX and 32 hexadecimal digits", field="metadata")
+    if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
+        raise InvalidMessage("content_variables maps names to texts", field="metadata")
+    return {"content_sid": name, "content_variables": json.dumps(variables)}
 
 
-def _our_id(url: str) -> UUID | None:
-    """Our id of the message, which the URL that we gave to Twilio carries."""
-    try:
-        return UUID(parse_qs(urlsplit(url).query).get("message_id", [""])[0])
-    except ValueError:
-        return None
+def _accepted(row: Any) -> Accepted:
+    """Take a message that Twilio has; what is known of its way already comes along."""
+    error = row.error_code if isinstance(row.error_code, int) else None
+    return Accepted(
+        provider_message_id=str(row.sid),
+        detail={"found": True, "status": str(row.status)},
+        receipts=callbacks.reports(str(row.sid), str(row.status), error),
+    )
 
 
-def _pairs(values: Mapping[str, object] | None) -> list[tuple[str, str]]:
-    """The fields of a form, each value of a list for itself, without those that are not set."""
-    found: list[tuple[str, str]] = []
-    for name, value in (values or {}).items():
-        several = value if isinstance(value, list | tuple) else [value]
-        found += [(name, str(each)) for each in several if each is not None and each is not unset]
-    return found
-
-
-def _text(message: OutboundMessage) -> str:
-    return message.text or message.html
-
-
-def _measured(channel: Channel, text: str) -> dict[str, Any]:
-    """How many parts a text message is sent in."""
-    if channel is not Channel.SMS:
-        return {}
-    parts = measure(text)
-    return {"segments": parts.count, "encoding": parts.encoding}
+def _apart(created: datetime | None, since: datetime) -> timedelta:
+    return timedelta.max if created is None else abs(created - since)

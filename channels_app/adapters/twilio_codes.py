@@ -41,6 +41,7 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     21408: _P,  # region not enabled
     21601: _P,  # the sender cannot send text messages
     21602: _P,  # no body
+    21603: _C,  # no sender
     21604: _P,  # no recipient
     21606: _P,  # not a sender of this account
     21610: _O,
@@ -48,6 +49,17 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     21612: _P,  # no route from this sender
     21614: _P,  # a land line
     21617: _P,  # too long
+    21619: _P,  # nothing to say
+    21620: _P,  # a media URL that is none
+    21623: _P,  # too many media files
+    21635: _P,  # a land line
+    21655: _P,  # no such content template
+    21656: _P,  # variables that the template does not take
+    21659: _P,  # not a sender of Twilio's
+    21660: _P,  # not a sender of this account
+    21661: _P,  # the sender cannot send text messages
+    21703: _C,  # the messaging service has no senders
+    21705: _C,  # no such messaging service
     30001: _T,  # queue overflow
     30002: _C,  # account suspended
     30003: _T,  # handset unreachable
@@ -59,13 +71,19 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     30017: _T,  # carrier congested
     30022: _W,  # rate of the campaign's registration exceeded
     63003: _P,  # no such address on the channel
+    63005: _P,  # refused by the channel
+    63007: _C,  # no such sender on the channel
+    63013: _P,  # against the channel's policy
     63016: _P,  # outside the window: needs a template
     63018: _W,  # rate of the channel exceeded
+    63021: _P,  # content that the channel does not take
     63024: _P,  # not a recipient of the channel
+    63027: _P,  # no such template in this language
+    63028: _P,  # variables that the template does not take
     63032: _P,  # held back by the channel's own experiments
 }
 
-DEAD: Final = frozenset({21211, 21214, 21217, 21614, 30005, 30006})
+DEAD: Final = frozenset({21211, 21214, 21217, 21614, 21635, 30005, 30006})
 """Codes that say that nobody will ever be reached at the address."""
 
 
@@ -76,6 +94,7 @@ def meaning(code: int | None, status: int) -> Meaning:
         return known
     if status == 429:
         return Meaning.THROTTLED
-    if status in {401, 403} or status < 400:
+    if status in {401, 403, 404} or status < 400:
+        # Twilio gives a code to everything that it refuses: without one something else answered.
         return Meaning.CONFIGURATION
     return Meaning.TRANSIENT if status >= 500 or status == 408 else Meaning.PERMANENT

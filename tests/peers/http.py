@@ -24,6 +24,8 @@ import ssl
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -290,21 +292,45 @@ def running(
                 os.close(file)
 
 
-def serve(arguments: list[str], description: str, answering: Answering = by_path) -> None:
-    """Serve as a process of its own until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--record", type=Path)
-    options = parser.parse_args(arguments)
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """Post as a vendor does that calls back; give the status of the answer, or raise OSError where there is none."""
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Make the parser of a peer's command line; a vendor's peer adds what it needs."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=0)
+    made.add_argument("--record", type=Path)
+    return made
+
+
+def serve(
+    options: argparse.Namespace,
+    answering: Answering = by_path,
+    *,
+    tls: tuple[Path, Path] | None = None,
+    greet: Callable[[Peer], None] | None = None,
+) -> None:
+    """Serve as a process of its own until SIGTERM or SIGINT; `greet` is told of the server before it says so."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
-    with running(answering, host=options.host, port=options.port, record=options.record) as peer:
+    with running(answering, host=options.host, port=options.port, tls=tls, record=options.record) as peer:
+        if greet is not None:
+            greet(peer)
         sys.stdout.write(f"listening on {peer.port}\n")
         sys.stdout.flush()
         done.wait()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:], __doc__)
+    serve(parser(__doc__).parse_args())

@@ -3,7 +3,12 @@
 It verifies the signature (RFC 8292: ES256 over the token, the audience its own origin, the expiry within a day),
 demands TTL, notes Urgency and Topic (RFC 8030), and decrypts the body as the device would (RFC 8188 and 8291). It
 shares no code with the sender. The path of an endpoint tells how to treat it: `/push/<anything>` takes, or answers 410
-where nobody subscribed; any other does what `tests.peers.http` says of it.
+where nobody subscribed; any other does what `tests.peers.http` says of it. As a process of its own
+
+    python -m tests.peers.push --port 8096 --certificate folder
+
+it leaves its certificate in `folder/certificate.pem` and plays the browsers too: `POST /subscribe` answers with a
+subscription as a browser gives it, `GET /shown` with all that the devices were given.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.peers import http
 from tests.peers.http import Asked, Reply
+from tests.peers.smtp import self_signed
 
 _DAY = 24 * 3600
 
@@ -93,12 +99,23 @@ class PushService:
 
     def answer(self, asked: Asked) -> Reply:
         """Take a message, or say what is wrong with it."""
+        if asked.path in ("/subscribe", "/shown"):
+            return self._play(asked.path)
         if not asked.path.startswith("/push/"):
             return http.by_path(asked)
         flaw = self._flaw(asked)
         if flaw:
             return Reply(status=flaw[0], body=flaw[1].encode())
         return Reply(status=201, headers={"location": f"{self.origin}/message/{len(self.shown)}"})
+
+    def _play(self, path: str) -> Reply:
+        """What a browser or whoever looks at its screen would say."""
+        if path == "/shown":
+            return Reply(body=json.dumps([said for _, said in self.shown]).encode())
+        endpoint = f"/push/{len(self.browsers)}"
+        browser = self.subscribe(endpoint)
+        keys = {"p256dh": browser.p256dh, "auth": browser.auth}
+        return Reply(status=201, body=json.dumps({"endpoint": self.origin + endpoint, "keys": keys}).encode())
 
     def _flaw(self, asked: Asked) -> tuple[int, str] | None:
         if not asked.header("ttl").isdigit():
@@ -148,3 +165,19 @@ def running(tls: tuple[Path, Path]) -> Iterator[tuple[http.Peer, PushService]]:
     with http.running(service.answer, tls=tls) as peer:
         service.origin = peer.url("").rstrip("/")
         yield peer, service
+
+
+def _main() -> None:
+    arguments = http.parser(__doc__)
+    arguments.add_argument("--certificate", type=Path, required=True, metavar="FOLDER")
+    options = arguments.parse_args()
+    service = PushService()
+
+    def greet(peer: http.Peer) -> None:
+        service.origin = peer.url("").rstrip("/")
+
+    http.serve(options, service.answer, tls=self_signed(options.certificate), greet=greet)
+
+
+if __name__ == "__main__":
+    _main()

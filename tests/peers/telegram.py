@@ -4,6 +4,9 @@ Whom a message is for tells what becomes of it (see `TRICKS`); any other chat ta
 
     python -m tests.peers.telegram --port 8098 --record received.jsonl
 
+It tells of what people write to the bot once `setWebhook` named a URL for it; `POST /say` with `{"chat": 99, "text":
+"/start …"}` writes as a person does, and answers with the status of the bot's own answer.
+
 Within a test:
 
     with running() as bot:
@@ -15,7 +18,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,14 +89,23 @@ class Bot:
 
     messages: list[Posted] = field(default_factory=list)
     peer: Peer = field(default_factory=Peer)
+    webhook: Mapping[str, str] = field(default_factory=dict)
+    """What `setWebhook` was given."""
+    updates: int = 0
 
     def answer(self, asked: Asked) -> Reply:
         """Answer one request."""
+        if asked.path == "/say":
+            told = json.loads(asked.body)
+            return Reply(status=self.say(told["chat"], told["text"]))
         found = _PATH.match(asked.path)
         if found is None or found[1] != TOKEN:
             return _error(404, "Not Found") if found is None else _error(401, "Unauthorized")
         if found[2] == "getMe":
             return _ok({"id": 4711, "is_bot": True, "first_name": "Peer"})
+        if found[2] == "setWebhook":
+            self.webhook = json.loads(asked.body)
+            return _ok(True)
         if found[2] not in _NEEDED:
             return _error(404, "Not Found: method not found")
         posted = _posted(found[2], asked)
@@ -103,6 +114,23 @@ class Bot:
         if missing or unknown:
             return _error(400, f"Bad Request: missing {missing}, unknown {unknown}")
         return self.treat(posted)
+
+    def say(self, chat: int, text: str) -> int:
+        """Write to the bot as a person does; give the status of what it answers."""
+        person = {"id": chat, "is_bot": False, "first_name": "Ann"}
+        talk = {"id": chat, "type": "private", "first_name": "Ann"}
+        return self.tell(
+            {"message": {"message_id": 1, "date": 1_700_000_000, "from": person, "chat": talk, "text": text}}
+        )
+
+    def tell(self, update: Mapping[str, object]) -> int:
+        """Post an update to the webhook that was set."""
+        self.updates += 1
+        headers = {"Content-Type": "application/json"}
+        if self.webhook.get("secret_token"):
+            headers["X-Telegram-Bot-Api-Secret-Token"] = self.webhook["secret_token"]
+        body = json.dumps({"update_id": self.updates, **update}).encode()
+        return http.post(self.webhook["url"], body, headers)
 
     def treat(self, posted: Posted) -> Reply:
         chat = posted.fields["chat_id"]
@@ -162,4 +190,4 @@ def running(*, port: int = 0) -> Iterator[Bot]:
 
 
 if __name__ == "__main__":
-    http.serve(sys.argv[1:], __doc__, Bot().answer)
+    http.serve(http.parser(__doc__).parse_args(), Bot().answer)
