@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from channels_app.types import Channel
 from messaging.models import Consent, ConsentStatus, Contact
 from messaging.models.people import ALL
-from messaging.people import contacts
+from messaging.people import changes, contacts
 from messaging.people.lines import line
 from messaging.people.refusals import TRANSACTIONAL
 
@@ -42,6 +42,8 @@ def put(
     word = checked_category(category)
     with transaction.atomic():
         contact = contacts.held(workspace_id=workspace_id, contact_id=contact_id)
+        if status is ConsentStatus.OPTED_OUT and not _is_out(contact, channel, word):
+            changes.opted_out((workspace_id, contact.id, channel, word))
         Consent.objects.bulk_create(
             [
                 Consent(
@@ -60,6 +62,11 @@ def put(
             update_fields=["status", "message_id", "author", "updated_at"],
         )
     return contacts.get(workspace_id=workspace_id, contact_id=contact.id)
+
+
+def _is_out(contact: Contact, channel: Channel, category: str) -> bool:
+    said = contact.consents.filter(channel=channel.value, category=category, status=ConsentStatus.OPTED_OUT)
+    return said.exists()
 
 
 def checked_category(category: str) -> str:

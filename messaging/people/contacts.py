@@ -26,7 +26,8 @@ from channels_app.types import Channel
 from messaging.errors import AlreadyExists, FieldError, Invalid, NotFound
 from messaging.models import ConsentStatus, Contact, Reason, Suppression
 from messaging.models.keys import uuid7
-from messaging.people import names
+from messaging.people import changes, names
+from messaging.people.changes import Change, Changed
 from messaging.people.lines import line
 
 ID_LENGTH = 255
@@ -88,6 +89,7 @@ def create(*, workspace_id: UUID, fields: Mapping[str, Any]) -> Contact:
     _demand_reach(contact)
     with _unique():
         contact.save(force_insert=True)
+        changes.tell(Change.CREATED, Changed(workspace_id=workspace_id, contact_id=contact.id))
     return get(workspace_id=workspace_id, contact_id=contact.id)
 
 
@@ -99,13 +101,14 @@ def update(*, workspace_id: UUID, contact_id: UUID, fields: Mapping[str, Any]) -
         Invalid: a value is malformed, or nothing would be left to reach the contact by.
         AlreadyExists: the external id or the avatar belongs to another contact.
     """
-    changes = cleaned(fields)
+    wanted = cleaned(fields)
     with _unique():
         contact = held(workspace_id=workspace_id, contact_id=contact_id)
-        changed = _write(contact, changes)
+        changed = _write(contact, wanted)
         _demand_reach(contact)
         contact.updated_at = Now()
         contact.save(update_fields=[*changed, "folded_name", "folded_email", "updated_at"])
+        changes.tell(Change.UPDATED, Changed(workspace_id=workspace_id, contact_id=contact.id))
     return get(workspace_id=workspace_id, contact_id=contact.id)
 
 
@@ -134,9 +137,9 @@ def held(*, workspace_id: UUID, contact_id: UUID) -> Contact:
     return contact
 
 
-def _write(contact: Contact, changes: Mapping[str, Any]) -> list[str]:
+def _write(contact: Contact, wanted: Mapping[str, Any]) -> list[str]:
     """Change the fields in memory; give the names of those that changed."""
-    whole = names.united(changes, contact)
+    whole = names.united(wanted, contact)
     for name, value in whole.items():
         setattr(contact, name, value)
     return list(whole)

@@ -24,7 +24,8 @@ from messaging.models import (
     PushSubscription,
     Suppression,
 )
-from messaging.people import contacts
+from messaging.people import changes, contacts
+from messaging.people.changes import Change, Changed
 from messaging.people.consent import stricter
 
 _FILLED = (
@@ -111,3 +112,4 @@ def _fill(kept: Contact, gone: Contact) -> None:
     kept.tags = list(dict.fromkeys([*kept.tags, *gone.tags]))
     kept.updated_at = Now()
     kept.save()
+    changes.tell(Change.UPDATED, Changed(workspace_id=kept.workspace_id, contact_id=kept.id))

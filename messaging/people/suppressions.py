@@ -21,7 +21,7 @@ from messaging.errors import Invalid, NotFound
 from messaging.models import Contact, Reason, Suppression
 from messaging.models.keys import uuid7
 from messaging.models.people import ALL
-from messaging.people import recipients
+from messaging.people import changes, recipients
 from messaging.people.consent import checked_category
 from messaging.people.contacts import CHANNELS
 
@@ -182,7 +182,9 @@ SELECT given.id, workspace_id, channel, address, category, reason, message_id, k
   LEFT JOIN LATERAL (SELECT id FROM messaging_contact WHERE id = contact FOR KEY SHARE) k ON true
     ON CONFLICT DO NOTHING
 """
+# Those who had not opted out before: the look at the table is one from before the insert.
 _OPT_OUT = """
+WITH outs AS (
 INSERT INTO messaging_consent (id, workspace_id, contact_id, channel, category, status, message_id)
 SELECT given.id, given.workspace_id, k.id, channel, category, 'opted_out', message_id
   FROM unnest(%(ids)s::uuid[], %(workspaces)s::uuid[], %(channels)s::text[],
@@ -191,6 +193,11 @@ SELECT given.id, given.workspace_id, k.id, channel, category, 'opted_out', messa
  CROSS JOIN LATERAL (SELECT id FROM messaging_contact WHERE id = contact FOR KEY SHARE) k
     ON CONFLICT (contact_id, channel, category) DO UPDATE
    SET status = 'opted_out', message_id = EXCLUDED.message_id, author_id = NULL, updated_at = now()
+ RETURNING workspace_id, contact_id, channel, category
+)
+SELECT o.workspace_id, o.contact_id, o.channel, o.category FROM outs o
+ WHERE NOT EXISTS (SELECT 1 FROM messaging_consent c WHERE c.contact_id = o.contact_id AND c.channel = o.channel
+                      AND c.category = o.category AND c.status = 'opted_out')
 """
 
 
@@ -266,6 +273,8 @@ def _opt_out(rows: Sequence[_About]) -> None:
                     "contacts": [each.contact_id for each in several],
                 },
             )
+            fresh = cursor.fetchall()
+        changes.opted_out(*((workspace, contact, Channel(word), said) for workspace, contact, word, said in fresh))
 
 
 def _suppress(rows: Sequence[_About]) -> None:
