@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from channels_app.base import ChannelAdapter
 from channels_app.errors import ProviderMissing
+from channels_app.services import SERVICES
 from channels_app.types import Channel
 
 SANDBOX: Final = "sandbox"
 
 ADAPTERS: Final[Mapping[str, str]] = {
     SANDBOX: "channels_app.adapters.sandbox:SandboxAdapter",
+    "anymail": "channels_app.adapters.anymail:AnymailAdapter",
     "inapp": "channels_app.adapters.inapp:InAppAdapter",
     "webpush": "channels_app.adapters.push:PushAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",
@@ -111,5 +113,7 @@ def reports_delivery(provider: str) -> bool | None:
 
     Settings are not asked: what is looked at may have been sent by a process that has others.
     """
-    name = provider if provider in ADAPTERS else provider.rpartition("-")[0]
+    name = provider if provider in ADAPTERS or provider in SERVICES else provider.rpartition("-")[0]
+    if name in SERVICES:
+        return bool(SERVICES[name])
     return _class(name).reports_delivery if name in ADAPTERS else None

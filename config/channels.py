@@ -26,6 +26,9 @@ class Given:
     public_url: str = ""
     """Where providers reach us; empty where nobody said so."""
     email: Sequence[str] = ()
+    """URLs of SMTP servers and e-mail services."""
+    anymail: Mapping[str, Any] = field(default_factory=dict)
+    """What e-mail services need, by Anymail's names."""
     default_from: str = ""
     twilio: Mapping[str, str] = field(default_factory=dict)
     vapid_key: str = ""
@@ -77,14 +80,18 @@ def rates(words: Sequence[str]) -> dict[str, float]:
 def _email(given: Given) -> list[Options]:
     # Each server has its part of the time, so that there is some left for the next one when it stalls.
     share = given.deadline / max(1, len(given.email))
-    return [
-        {"adapter": "smtp", **_weighed(url), "default_from": given.default_from, "timeout": share}
-        for url in given.email
-    ]
+    found: list[Options] = []
+    for url in given.email:
+        options = {**_weighed(url), "default_from": given.default_from, "timeout": share}
+        if url.startswith("anymail:"):
+            found.append({"adapter": "anymail", **options, "settings": dict(given.anymail)})
+        else:
+            found.append({"adapter": "smtp", **options})
+    return found
 
 
 def _weighed(url: str) -> Options:
-    """An SMTP URL without its weight, and the weight beside it."""
+    """A URL without its weight, and the weight beside it."""
     try:
         parts = urlsplit(url)
         query = parse_qsl(parts.query, keep_blank_values=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -30,6 +32,20 @@ class Environment:
             raise ImproperlyConfigured(f"{name}: must be set in production")
         return words or list(default)
 
+    def named(self, prefix: str) -> dict[str, Any]:
+        """Every variable whose name begins so, by the rest of its name: text, or JSON where it is `true`, `false`, a
+        list or an object."""
+        found: dict[str, Any] = {}
+        for name in sorted(self._variables):
+            value = self.text(name, "")
+            if not name.startswith(prefix) or not value:
+                continue
+            try:
+                found[name.removeprefix(prefix)] = json.loads(value) if _is_json(value) else value
+            except ValueError:
+                raise ImproperlyConfigured(f"{name}: begins like JSON and is none") from None
+        return found
+
     def integer(self, name: str, default: int, *, least: int = 1) -> int:
         value = self.text(name, str(default))
         if not value.isascii() or not value.isdigit() or int(value) < least:
@@ -47,3 +63,7 @@ class Environment:
         if value not in allowed:
             raise ImproperlyConfigured(f"{name}: must be one of {', '.join(allowed)}, not {value!r}")
         return value
+
+
+def _is_json(value: str) -> bool:
+    return value in {"true", "false"} or value.startswith(("{", "["))

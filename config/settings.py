@@ -269,6 +269,7 @@ CHANNELS = channels(
         deadline=PROVIDER_DEADLINE_SECONDS,
         public_url=PUBLIC_BASE_URL if PUBLIC_BASE_URL_IS_SET else "",
         email=env.words("EMAIL_URL", []),
+        anymail=env.named("ANYMAIL_"),
         default_from=DEFAULT_FROM_EMAIL,
         twilio={
             "account": env.text("TWILIO_ACCOUNT_SID", ""),

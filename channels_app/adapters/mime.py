@@ -79,7 +79,7 @@ def check(shared: SharedContent, *, default_from: str = "") -> None:
     _addresses(shared, default_from)
     custom_headers(shared.headers)
     for attachment in shared.attachments:
-        _check_attachment(attachment)
+        check_attachment(attachment)
 
 
 def check_line(value: str, field: str) -> None:
@@ -256,34 +256,40 @@ def _addresses(shared: SharedContent, default_from: str) -> Addresses:
     )
 
 
-def _check_attachment(attachment: Attachment) -> None:
+def check_attachment(attachment: Attachment) -> None:
+    """Refuse a file that no e-mail can carry.
+
+    Raises:
+        InvalidMessage: its name, type or content id is wrong.
+    """
     name = one_line(attachment.filename, "attachments")
     if len(name) > _FILENAME_LIMIT or _UNSAFE_BODY.search(name):
         raise InvalidMessage("a file's name is too long or holds control characters", field="attachments")
     if not _MEDIA_TYPE.match(attachment.content_type.partition(";")[0].strip()):
         raise InvalidMessage("a file's content_type is not type/subtype", field="attachments")
-    if attachment.content_id is not None and not _CONTENT_ID.match(_bare_id(attachment.content_id)):
+    if attachment.content_id is not None and not _CONTENT_ID.match(bare_id(attachment.content_id)):
         raise InvalidMessage("a file's content_id is not a plain word", field="attachments")
 
 
-def _bare_id(content_id: str) -> str:
+def bare_id(content_id: str) -> str:
+    """Give a content id without the brackets that it may be written in."""
     return content_id.removeprefix("<").removesuffix(">")
 
 
-def _media_type(attachment: Attachment) -> str:
+def media_type(attachment: Attachment) -> str:
     """Give the type without parameters. A nested message or multipart may not be base64 (RFC 2045), so it is opaque."""
-    media_type = attachment.content_type.partition(";")[0].strip().lower()
-    return _OPAQUE if media_type.startswith(("message/", "multipart/")) else media_type
+    plain = attachment.content_type.partition(";")[0].strip().lower()
+    return _OPAQUE if plain.startswith(("message/", "multipart/")) else plain
 
 
 def _encoded_file(attachment: Attachment, boundary: str) -> bytes:
-    _check_attachment(attachment)
+    check_attachment(attachment)
     disposition = "inline" if attachment.content_id else "attachment"
-    identity = f"Content-ID: <{_bare_id(attachment.content_id)}>\r\n" if attachment.content_id else ""
+    identity = f"Content-ID: <{bare_id(attachment.content_id)}>\r\n" if attachment.content_id else ""
     filename = attachment.filename.strip()
     name = parameter("filename", filename) if filename else ""
     head = (
-        f"Content-Type: {_media_type(attachment)}\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-Type: {media_type(attachment)}\r\nContent-Transfer-Encoding: base64\r\n"
         f"{identity}Content-Disposition: {disposition}{name}\r\n\r\n"
     )
     return b"".join((_between(boundary), head.encode(), _base64(attachment.content)))

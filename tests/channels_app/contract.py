@@ -74,6 +74,17 @@ NO_CONNECTION = Exempt("it holds no connection")
 ASKS_NOBODY = Exempt("what is stored is delivered: there is nobody to say no")
 
 ROWS: Mapping[str, Mapping[Behaviour, str | Exempt]] = {
+    "anymail": {
+        Behaviour.ACCEPT: "someone@example.com",
+        Behaviour.REFUSE: "inactive@example.com",
+        Behaviour.FAIL: "status-503@example.com",
+        Behaviour.THROTTLE: "throttled@example.com",
+        Behaviour.STALL: "stall@example.com",
+        Behaviour.DRIP: "drip@example.com",
+        Behaviour.CUT_AFTER: "cut@example.com",
+        Behaviour.GARBAGE: "garbage@example.com",
+        Behaviour.ENDLESS: "endless@example.com",
+    },
     "inapp": {
         Behaviour.ACCEPT: "ann",
         Behaviour.REFUSE: ASKS_NOBODY,
