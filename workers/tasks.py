@@ -6,7 +6,8 @@ from celery import shared_task
 
 from analytics import health, rollups
 from messaging.campaigns import sweeps as campaigns
-from messaging.dispatch import delivery, queue, receipts, sweeps
+from messaging.dispatch import asking, delivery, fallback, queue, receipts, sweeps
+from messaging.webhooks import deliveries, feeding, sending
 from workers import signals
 from workers.schedule import WORKERS
 
@@ -26,6 +27,11 @@ def reap() -> None:
     sweeps.reap()
 
 
+@shared_task(name="workers.ask")
+def ask() -> None:
+    asking.ask_due()
+
+
 @shared_task(name="workers.start_campaigns")
 def start_campaigns() -> None:
     campaigns.start_due()
@@ -42,6 +48,11 @@ def apply_receipts() -> None:
         pass
 
 
+@shared_task(name="workers.fall_back")
+def fall_back() -> None:
+    fallback.fall_back()
+
+
 @shared_task(name="workers.maintain")
 def maintain() -> None:
     sweeps.maintain()
@@ -50,6 +61,21 @@ def maintain() -> None:
 @shared_task(name="workers.rollup")
 def rollup() -> None:
     rollups.roll_up()
+
+
+@shared_task(name="workers.feed_webhooks")
+def feed_webhooks() -> None:
+    feeding.feed()
+
+
+@shared_task(name="workers.send_webhooks")
+def send_webhooks(lane: str) -> None:
+    sending.send(deliveries.Lane(lane))
+
+
+@shared_task(name="workers.forget_webhooks")
+def forget_webhooks() -> None:
+    deliveries.forget()
 
 
 @shared_task(name="workers.probe")

@@ -37,7 +37,8 @@ class UserAdmin(StockUserAdmin):
 class WorkspaceAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "id", "created_at", "its_messages", "its_members")
     search_fields = ("=slug", "name")
-    fields = ("name", "slug", "encrypted", "daily_quota", "id", "created_at", "its_messages", "its_members")
+    limits = ("encrypted", "daily_quota", "send_rate")
+    fields = ("name", "slug", *limits, "id", "created_at", "its_messages", "its_members")
     readonly_fields = ("id", "created_at", "its_messages", "its_members")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

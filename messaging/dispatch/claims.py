@@ -7,7 +7,9 @@ import socket
 import threading
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -17,19 +19,24 @@ import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections, connection, transaction
 
-from channels_app.types import Channel, OnUnknown
-from messaging.dispatch import providers, queue, retry, transitions
+from channels_app.types import Channel
+from messaging.dispatch import buckets, providers, queue, retry, transitions
+from messaging.dispatch.buckets import Want
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.retry import Again, Fail, Hold
 from messaging.dispatch.statements import prepared
 from messaging.dispatch.transitions import Claimed, Move
 from messaging.models.keys import uuid7
 from messaging.state import Priority, Status
+from messaging.tenancy import quota
 
 log = structlog.get_logger(__name__)
 
 _MARGIN = 1.0
 """Seconds before the end of a lease at which nothing further is begun."""
+
+_REST = 1.0
+"""Seconds for which sweeps pass a lane by at the most where its workspaces are at their rates."""
 
 _ACTIVE = """
 WITH RECURSIVE active AS (
@@ -212,7 +219,8 @@ _last: dict[Lane, UUID] = {}
 
 def take(lane: Lane, *, limit: int, group: int) -> tuple[Lease, list[Claimed]] | None:
     """Claim the lane's oldest due rows, each workspace its share; None where nothing is due."""
-    shares = share_out(waiting(lane, limit=limit), limit=limit, after=_last.get(lane))
+    due, grants = _allowed(lane, waiting(lane, limit=limit))
+    shares = share_out(due, limit=limit, after=_last.get(lane))
     if not shares:
         return None
     _last[lane] = next(reversed(shares))
@@ -226,7 +234,36 @@ def take(lane: Lane, *, limit: int, group: int) -> tuple[Lease, list[Claimed]] |
         group=group,
         lease=lease.seconds,
     )
+    if grants:
+        _give_back_tokens(grants, claimed)
     return (lease, claimed) if claimed else None
+
+
+def _allowed(lane: Lane, due: list[tuple[UUID, int]]) -> tuple[list[tuple[UUID, int]], list[Want]]:
+    """What is due, less what the rates of workspaces hold back, and the tokens that were taken for the rest."""
+    rates = quota.rates_of([workspace for workspace, _ in due])
+    if not rates:
+        return due, []
+    wants = [
+        Want(key=buckets.of_workspace(workspace), rate=rates[workspace], number=rows)
+        for workspace, rows in due
+        if workspace in rates
+    ]
+    grants = buckets.take(wants)
+    given = {want.key: grant.number for want, grant in zip(wants, grants, strict=True)}
+    allowed = [(workspace, given.get(buckets.of_workspace(workspace), rows)) for workspace, rows in due]
+    allowed = [(workspace, rows) for workspace, rows in allowed if rows]
+    if waits := [grant.wait for grant in grants if grant.wait]:
+        queue.ring_later(lane, min(waits))
+        if not allowed:
+            # Not for long: other workspaces may have messages that fall due meanwhile.
+            buckets.rest(lane, min([*waits, _REST]))
+    return allowed, [replace(want, number=given[want.key]) for want in wants]
+
+
+def _give_back_tokens(taken: Sequence[Want], claimed: Sequence[Claimed]) -> None:
+    used = Counter(buckets.of_workspace(message.workspace_id) for message in claimed)
+    buckets.give_back([replace(want, number=want.number - used[want.key]) for want in taken])
 
 
 def end(claim_id: UUID) -> None:
@@ -288,7 +325,7 @@ def _judged(row: tuple[UUID, int, bool, int, int, str], *, channel: str, reason:
         attempts=attempts,
         max_attempts=max_attempts,
         policy=providers.policy(adapter),
-        unknown=retry.wish(on_unknown, adapter.on_unknown if adapter else OnUnknown.HOLD),
+        unknown=retry.wish(on_unknown, providers.on_unknown(channel, test=test)),
     )
     detail = {"reason": reason, "in_doubt": True}
     match decision:

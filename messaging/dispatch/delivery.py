@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,23 +15,15 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import (
-    Accepted,
-    Ambiguous,
-    Channel,
-    Limits,
-    OutboundMessage,
-    Outcome,
-    Permanent,
-    Receipt,
-    Throttled,
-    Transient,
-)
-from messaging.content import contents
+from channels_app.types import Accepted, Ambiguous, OutboundMessage, Permanent, Receipt, Throttled, Transient
 from messaging.content.rendering import RenderFailed, TemplateRefused
-from messaging.content.sealing import own_of
-from messaging.dispatch import claims, limits, providers, queue, retry
+from messaging.dispatch import buckets, carrying, claims, limits, plans, providers, queue, retry
+from messaging.dispatch.carrying import NOTHING, Carried
 from messaging.dispatch.claims import Lease
+from messaging.dispatch.failover import Answered, Failover
+from messaging.dispatch.outbound import render
+from messaging.dispatch.plans import Part, Plan
+from messaging.dispatch.providers import Choice
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver, recorder
 from messaging.dispatch.retry import Again, Fail, Hold, Sent
@@ -43,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 _REPORTING = (Accepted, Permanent, Ambiguous)
 """Outcomes that may bring reports along."""
-_UNCONFIGURED = Limits(batch=500, group=500)
+_DEVICES = (Accepted, Permanent)
+"""Outcomes that may name devices that are gone."""
 
 _places: dict[str, threading.BoundedSemaphore] = {}
 _turned_away: set[Lane] = set()
@@ -81,32 +75,40 @@ def deliver(lane: Lane) -> int:
     with _place(lane) as free:
         if not free:
             return 0
-        adapter = providers.adapter(lane.channel.value, test=False)
-        limits = adapter.limits if adapter else _UNCONFIGURED
-        taken = claims.take(lane, limit=limits.batch, group=limits.group)
+        plan = plans.make(lane.channel)
+        if not plan.number:
+            # Nothing is claimed that could not go out: it waits where it is, and costs no attempt.
+            buckets.rest(lane, plan.wait)
+            queue.ring_later(lane, plan.wait)
+            return 0
+        try:
+            taken = claims.take(lane, limit=plan.number, group=plan.group)
+        except BaseException:
+            plan.abandon()
+            raise
         if taken is None:
+            plan.abandon()
             return 0
         lease, messages = taken
-        if len(messages) >= limits.batch:
+        if len(messages) >= plan.batch:
             queue.ring(lane)
+        elif len(messages) >= plan.number:
+            queue.ring_later(lane, plan.wait)
         claims.keeper().add(lease)
         try:
-            _deliver_claim(lane, lease, messages, group=limits.group)
+            _deliver_claim(lane, lease, messages, plan)
         finally:
             claims.keeper().remove(lease)
         return len(messages)
 
 
-def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, group: int) -> None:
+def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], plan: Plan) -> None:
     """Send a claim's messages, those in test mode by the sandbox, and give back at once what could not be tried."""
     awaited = frozenset(message.id for message in messages if message.awaited)
-    hand_over = HandOver(lease, size=len(messages), group=group, awaited=awaited)
+    hand_over = HandOver(lease, size=len(messages), group=plan.group, awaited=awaited)
     recorder().add(hand_over)
     try:
-        for test in (False, True):
-            some = [(place, message) for place, message in enumerate(messages) if message.test is test]
-            if some:
-                _Run(lane, hand_over, some, test=test).run()
+        _Run(lane, hand_over, messages).run(plan)
     except Exception:
         log.exception("claim_failed", lane=lane.name, claim=str(lease.claim_id))
         hand_over.finish()
@@ -122,48 +124,73 @@ def _deliver_claim(lane: Lane, lease: Lease, messages: Sequence[Claimed], *, gro
 
 
 class _Run:
-    """One adapter's part of a claim."""
+    """A claim on its way through the providers of its channel."""
 
-    def __init__(
-        self,
-        lane: Lane,
-        hand_over: HandOver,
-        messages: Sequence[tuple[int, Claimed]],
-        *,
-        test: bool,
-    ) -> None:
+    def __init__(self, lane: Lane, hand_over: HandOver, messages: Sequence[Claimed]) -> None:
         self.lane = lane
         self.hand_over = hand_over
         self.messages = messages
-        self.adapter = providers.adapter(lane.channel.value, test=test)
-        self.policy = providers.policy(self.adapter)
-        self.claimed = {message.id: message for _, message in messages}
-        self.answers = limits.Answers()
+        self.claimed = {message.id: message for message in messages}
+        self.carried: Mapping[UUID, Carried] = {}
+        self.gone: set[UUID] = set()
+        self.backoff = settings.BACKOFF_SECONDS
 
-    def run(self) -> None:
-        if self.adapter is None:
-            for _, message in self.messages:
-                self.hand_over.put(
-                    Move(
-                        id=message.id,
-                        to=Status.FAILED,
-                        code="provider_not_configured",
-                        error=f"the channel {self.lane.channel} has no provider",
-                    )
-                )
-        else:
-            self.hand_over.provider = self.adapter.provider
-            try:
-                with _session(self.adapter) as session:
-                    for message_id, outcome in session.deliver(self._outbound(), self.hand_over.may_send):
-                        self._settle(message_id, outcome)
-            finally:
-                limits.note(self.lane.channel.value, self.adapter.provider, self.answers)
+    def run(self, plan: Plan) -> None:
+        placed = list(enumerate(self.messages))
+        # Those of the sandbox come last in a claim.
+        live = iter([each for each in placed if not each[1].test])
+        tests = [each for each in placed if each[1].test]
+        parts = plan.cut(len(placed) - len(tests))
+        plan.abandon(parts)
+        self.carried = carrying.load(self.lane.channel, self.messages)
+        try:
+            if plan.choices:
+                for part in parts:
+                    self._send(part, plan.choices, islice(live, part.number))
+            else:
+                self._refuse(live)
+            if tests:
+                self._put_off(live)
+                sandbox = providers.adapter(self.lane.channel.value, test=True)
+                assert sandbox is not None  # noqa: S101 - there is one on every channel
+                self._send(Part(choice=Choice(adapter=sandbox), number=len(tests)), (), iter(tests))
+        finally:
+            carrying.leave(self.gone)
         self.hand_over.finish()
 
-    def _outbound(self) -> Iterator[OutboundMessage]:
+    def _send(self, part: Part, choices: Sequence[Choice], messages: Iterator[tuple[int, Claimed]]) -> None:
+        """Send messages by the provider that they are planned for, or another of the channel."""
+        self.backoff = providers.policy(part.choice.adapter).backoff
+        failover = Failover(
+            self.lane.channel,
+            part,
+            choices,
+            open_session=_session,
+            budget=settings.PROVIDER_DEADLINE_SECONDS,
+        )
+        try:
+            for answered in failover.deliver(self._outbound(messages), self.hand_over.may_send):
+                self._settle(answered)
+        finally:
+            for name, answers in failover.answers:
+                limits.note(self.lane.channel.value, name, answers)
+            plans.give_back(self.lane.channel, part.choice, part.number - failover.granted)
+
+    def _refuse(self, messages: Iterator[tuple[int, Claimed]]) -> None:
+        error = f"the channel {self.lane.channel} has no provider"
+        for _, message in messages:
+            self.hand_over.put(Move(id=message.id, to=Status.FAILED, code="provider_not_configured", error=error))
+
+    def _put_off(self, messages: Iterator[tuple[int, Claimed]]) -> None:
+        """Give back what no provider can be given now, where others of the claim come after it."""
+        for place, message in messages:
+            if not self.hand_over.reach(place):
+                return
+            self.hand_over.put(Move(id=message.id, to=Status.QUEUED, due=retry.SHORTEST_WAIT, refund=True))
+
+    def _outbound(self, messages: Iterator[tuple[int, Claimed]]) -> Iterator[OutboundMessage]:
         """Messages in order, each once its group is marked; one that must not or cannot go out fails on the spot."""
-        for place, message in self.messages:
+        for place, message in messages:
             if not self.hand_over.reach(place):
                 return
             if message.refusal is not None:
@@ -172,26 +199,26 @@ class _Run:
                 continue
             outbound = self._rendered(message)
             if outbound is not None:
-                self.answers.begin()
                 yield outbound
 
     def _rendered(self, message: Claimed) -> OutboundMessage | None:
         """The message as it goes out; where it cannot be made, this message alone fails, or waits for the database."""
         try:
-            return _render(self.lane, message)
+            return render(self.lane, message, self.carried.get(message.id, NOTHING))
         except (RenderFailed, TemplateRefused) as error:
             move = _unrendered(message, error.detail)
         except KeyMissing as error:
             # Another process may have a key that this one was started without: nothing is lost by waiting.
             log.error("key_missing", message_id=str(message.id), error=error.detail)
-            wait = self.policy.backoff
-            move = Move(id=message.id, to=Status.QUEUED, due=wait, refund=True, code=error.code, error=error.detail)
+            move = Move(
+                id=message.id, to=Status.QUEUED, due=self.backoff, refund=True, code=error.code, error=error.detail
+            )
         except EncryptionFailed as error:
             move = _unrendered(message, error.detail, code=error.code)
         except Error as error:
             log.warning("content_not_read", message_id=str(message.id), error=type(error).__name__)
             close_old_connections()
-            move = Move(id=message.id, to=Status.QUEUED, due=self.policy.backoff, refund=True)
+            move = Move(id=message.id, to=Status.QUEUED, due=self.backoff, refund=True)
         except Content.DoesNotExist:
             move = _unrendered(message, "its content is gone")
         except Exception as error:
@@ -201,22 +228,23 @@ class _Run:
         self.hand_over.put(move)
         return None
 
-    def _settle(self, message_id: UUID, outcome: Outcome) -> None:
-        message = self.claimed.pop(message_id, None)
+    def _settle(self, answered: Answered) -> None:
+        outcome = answered.outcome
+        message = self.claimed.pop(answered.id, None)
         if message is None:
-            log.error("outcome_not_asked_for", message_id=str(message_id), outcome=type(outcome).__name__)
+            log.error("outcome_not_asked_for", message_id=str(answered.id), outcome=type(outcome).__name__)
             return
-        assert self.adapter is not None  # noqa: S101
-        self.answers.add(outcome)
         decision = retry.decide(
             outcome,
             attempts=message.attempts,
             max_attempts=message.max_attempts,
-            policy=self.policy,
-            unknown=retry.wish(message.on_unknown, self.adapter.on_unknown),
+            policy=providers.policy(answered.adapter),
+            unknown=retry.wish(message.on_unknown, answered.adapter.on_unknown),
         )
         reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, _REPORTING) else ()
-        move = _move(message_id, outcome, decision, provider=self.adapter.provider)
+        if isinstance(outcome, _DEVICES):
+            self.gone.update(outcome.gone)
+        move = _move(answered, decision)
         if message.awaited and isinstance(outcome, Transient):
             move = replace(move, ends_awaited=True)
         self.hand_over.put(move, reports)
@@ -226,48 +254,26 @@ def _unrendered(message: Claimed, error: str, *, code: str = "render_failed") ->
     return Move(id=message.id, to=Status.FAILED, code=code, error=error)
 
 
-def _move(message_id: UUID, outcome: Outcome, decision: retry.Decision, *, provider: str) -> Move:
-    """The change that a decision makes."""
+def _move(answered: Answered, decision: retry.Decision) -> Move:
+    """The change that a decision makes; its event keeps what other providers said before."""
+    outcome = answered.outcome
     code: str = getattr(outcome, "code", "")
     detail = getattr(outcome, "detail", "")
     error = detail if isinstance(detail, str) else ""
-    common: dict[str, Any] = {"id": message_id, "provider": provider}
+    tried = {"tried": list(answered.tried)} if answered.tried else {}
+    common: dict[str, Any] = {"id": answered.id, "provider": answered.adapter.provider}
     match decision:
         case Sent():
             assert isinstance(outcome, Accepted)  # noqa: S101
-            return Move(
-                to=Status.SENT, provider_message_id=outcome.provider_message_id, detail=outcome.detail, **common
-            )
+            said = {**outcome.detail, **tried}
+            return Move(to=Status.SENT, provider_message_id=outcome.provider_message_id, detail=said, **common)
         case Again(wait=wait, refund=refund):
-            throttled = isinstance(outcome, Throttled) and outcome.wait > 0
-            return Move(
-                to=Status.QUEUED, due=wait, refund=refund, throttled=throttled, code=code, error=error, **common
-            )
+            common |= {"detail": tried, "throttled": isinstance(outcome, Throttled) and outcome.wait > 0}
+            return Move(to=Status.QUEUED, due=wait, refund=refund, code=code, error=error, **common)
         case Hold(wait=wait):
-            return Move(type="outcome_unknown", due=wait, code=code, error=error, **common)
+            return Move(type="outcome_unknown", due=wait, code=code, error=error, detail=tried, **common)
         case Fail():
-            return Move(to=Status.FAILED, code=code, error=error, **common)
-
-
-def _render(lane: Lane, message: Claimed) -> OutboundMessage:
-    content = contents.load(message.content_id, html=lane.channel is Channel.EMAIL)
-    own = own_of(message)
-    html, text = content.render(data=own.data, name=own.name, to=message.recipient, now=message.sending_at)
-    return OutboundMessage(
-        id=message.id,
-        workspace_id=message.workspace_id,
-        channel=lane.channel,
-        address=message.recipient,
-        name=own.name,
-        subject=own.subject,
-        html=html,
-        text=text,
-        shared=content.shared,
-        data=own.data or {},
-        metadata=message.metadata,
-        attempt=message.attempts,
-        throttles=message.throttles,
-    )
+            return Move(to=Status.FAILED, code=code, error=error, detail=tried, **common)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ or doubled changes nothing, since a sweep rings every lane that has due rows.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -80,6 +81,7 @@ class Ringer:
 
     def __init__(self) -> None:
         self._wanted: dict[Lane, None] = {}
+        self._later: dict[Lane, float] = {}
         self._awake = threading.Condition()
         self._misses = 0
         self._rests_until = 0.0
@@ -90,13 +92,29 @@ class Ringer:
             self._wanted.update(dict.fromkeys(lanes))
             self._awake.notify()
 
+    def ring_later(self, lane: Lane, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        with self._awake:
+            if at < self._later.get(lane, math.inf):
+                self._later[lane] = at
+                self._awake.notify()
+
+    def _next(self) -> list[Lane]:
+        """Wait for lanes that are to be rung."""
+        with self._awake:
+            while True:
+                now = time.monotonic()
+                for lane in [lane for lane, at in self._later.items() if at <= now]:
+                    del self._later[lane]
+                    self._wanted[lane] = None
+                if self._wanted:
+                    lanes, self._wanted = list(self._wanted), {}
+                    return lanes
+                self._awake.wait(min(self._later.values()) - now if self._later else None)
+
     def _run(self) -> None:
         while True:
-            with self._awake:
-                while not self._wanted:
-                    self._awake.wait()
-                lanes, self._wanted = list(self._wanted), {}
-            for lane in lanes:
+            for lane in self._next():
                 try:
                     self._hang(lane)
                 except Exception:
@@ -126,14 +144,21 @@ def _ringer(process: int) -> Ringer:
 _one_ringer = threading.Lock()
 
 
-def ring(*lanes: Lane) -> None:
-    """Let the workers of these lanes know that rows wait; returns at once and never raises."""
-    if not lanes:
-        return
+def _own_ringer() -> Ringer:
     # A cache alone lets two threads make one each.
     with _one_ringer:
-        ringer = _ringer(os.getpid())
-    ringer.ring(lanes)
+        return _ringer(os.getpid())
+
+
+def ring(*lanes: Lane) -> None:
+    """Let the workers of these lanes know that rows wait; returns at once and never raises."""
+    if lanes:
+        _own_ringer().ring(lanes)
+
+
+def ring_later(lane: Lane, seconds: float) -> None:
+    """Ring a lane in a while. A bell that is lost with this process is rung by the sweep."""
+    _own_ringer().ring_later(lane, seconds)
 
 
 def lift(lane: Lane) -> None:

@@ -43,7 +43,6 @@ class HandOver:
         """Messages for whose outcome a request waits."""
         self.size = size
         self.group = group
-        self.provider = ""
         self.written = 0
         self.drawn = 0
         """Messages that were given to the session, or failed on the way to it: the others nobody ever saw."""
@@ -126,7 +125,7 @@ class HandOver:
             group = self._pending[: 1 if self._careful else GROUP]
             mark = self._next_mark(self._settled + len(group))
         try:
-            written = write(self.lease, group, mark=mark, provider=self.provider)
+            written = write(self.lease, group, mark=mark)
         except Error as error:
             if isinstance(error, DataError | IntegrityError):
                 self._refused(group)
@@ -191,20 +190,22 @@ def _tells(move: Move) -> bool:
     return move.ends_awaited or move.to in {Status.SENT, Status.FAILED}
 
 
-def write(lease: Lease, group: list[tuple[Move, tuple[Receipt, ...]]], *, mark: int, provider: str) -> int | None:
+def write(lease: Lease, group: list[tuple[Move, tuple[Receipt, ...]]], *, mark: int) -> int | None:
     """Write outcomes and mark in one transaction; gives how many messages moved, None where the lease has ended."""
     if not group:
         return 0 if transitions.mark_handed_over(claim_id=lease.claim_id, mark=mark) else None
     moves = [move for move, _ in group]
-    reports = [report for _, some in group for report in some]
-    if not reports:
+    reporting = sorted({move.provider for move, some in group if some})
+    if not reporting:
         moved = transitions.flush_many(moves, claim_id=lease.claim_id, mark=mark)
         return None if moved is None else len(moved)
     with transaction.atomic():
         moved = transitions.flush_many(moves, claim_id=lease.claim_id, mark=mark)
         if moved is None:
             return None
-        receipts.keep(provider, [report for report in reports if report.message_id in moved])
+        for provider in reporting:
+            told = [report for move, some in group if move.provider == provider for report in some]
+            receipts.keep(provider, [report for report in told if report.message_id in moved])
     return len(moved)
 
 

@@ -32,6 +32,8 @@ class Policy:
     limit: float
     unknown: float
     """How long an unknown outcome is held for a receipt."""
+    ask: float = 5.0
+    """How long it is held until the provider is first asked, where it can be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +52,7 @@ class Again:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """Wait `wait` seconds for a receipt, then fail."""
+    """Wait `wait` seconds for a receipt, then ask the provider where it can be asked, or fail."""
 
     wait: float
 
@@ -109,6 +111,8 @@ def after_doubt(*, attempts: int, max_attempts: int, policy: Policy, unknown: On
     match unknown:
         case OnUnknown.HOLD:
             return Hold(wait=policy.unknown)
+        case OnUnknown.ASK:
+            return Hold(wait=min(policy.ask, policy.unknown))
         case OnUnknown.REPEAT if attempts < max_attempts:
             return Again(wait=0.0)
         case _:

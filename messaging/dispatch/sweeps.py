@@ -9,10 +9,11 @@ from collections.abc import Callable
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 
 from channels_app.types import Channel
-from messaging.dispatch import claims, idempotency, partitions, queue, transitions
+from messaging.dispatch import asking, buckets, callbacks, claims, idempotency, partitions, queue, transitions
 from messaging.dispatch.queue import LANES, Lane
 from messaging.dispatch.transitions import Move
 from messaging.state import Cause, Priority, Status
@@ -26,11 +27,18 @@ ROUNDS = 10
 
 _DUE_SCHEDULED = "status = 'SCHEDULED' AND next_attempt_at <= now() AND (expires_at IS NULL OR expires_at > now())"
 _EXPIRED = "status IN ('QUEUED', 'SCHEDULED') AND expires_at IS NOT NULL AND expires_at <= now()"
-_UNKNOWN = "status = 'SENDING' AND claim_id IS NULL AND next_attempt_at <= now()"
+_UNKNOWN = """
+status = 'SENDING' AND claim_id IS NULL AND next_attempt_at <= now()
+AND (test OR channel <> ALL(%(asked)s) OR sending_at <= now() - %(unknown)s * interval '1 second')
+"""
+"""Nobody is left to ask about it: what can be asked about is `asking`'s until its time is over."""
 
 
 def sweep_due() -> int:
-    """Queue what was scheduled for now, fail what expired or stayed unknown, ring lanes with due rows."""
+    """Queue what was scheduled for now, fail what expired or stayed unknown, ring lanes with due rows.
+
+    Lanes that nothing may be claimed from yet are left out.
+    """
     moved = 0
     for condition, order, move in (
         (_DUE_SCHEDULED, "next_attempt_at", _to_queue),
@@ -42,7 +50,9 @@ def sweep_due() -> int:
             moved += batch
             if batch < BATCH:
                 break
-    queue.ring(*_due_lanes())
+    lanes = _due_lanes()
+    rests = buckets.resting(lanes)
+    queue.ring(*(lane for lane in lanes if not rests[lane]))
     return moved
 
 
@@ -63,8 +73,9 @@ def _sweep(condition: str, order: str, move: Callable[[UUID], Move]) -> int:
         # In the order of the partial index that knows them; in that of the keys it would walk through every message.
         # Rows in no order of keys are no danger of deadlock, since nobody is waited for.
         cursor.execute(
-            f"SELECT id FROM messaging_message WHERE {condition} ORDER BY {order} LIMIT %s FOR UPDATE SKIP LOCKED",
-            [BATCH],
+            f"SELECT id FROM messaging_message WHERE {condition} ORDER BY {order} LIMIT %(limit)s "
+            "FOR UPDATE SKIP LOCKED",
+            {"limit": BATCH, "asked": asking.channels(), "unknown": settings.UNKNOWN_SECONDS},
         )
         ids = [row[0] for row in cursor.fetchall()]
         return len(transitions.advance_many([move(message_id) for message_id in ids], cause=Cause.SWEEPER))
@@ -102,11 +113,13 @@ def reap() -> int:
 
 
 def maintain() -> None:
-    """Make the partitions to come, forget old answers, and let the planner know the partitioned tables."""
+    """Make the partitions to come, forget old answers and callbacks, let the planner know the partitioned tables."""
     made = partitions.ensure()
     if made:
         log.info("partitions_made", names=made)
     while idempotency.forget_expired(limit=BATCH):
+        pass
+    while callbacks.forget_raw():
         pass
     with connection.cursor() as cursor:
         for parent in partitions.PARENTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -48,6 +49,8 @@ class Workspace(models.Model):
     """Every message's content is encrypted at rest, asked for or not."""
     daily_quota = models.PositiveIntegerField(null=True, blank=True)
     """Messages that may be accepted in a day (UTC); none by default."""
+    send_rate = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    """Messages that may be sent in a minute; any number by default. What is beyond it waits."""
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What a workspace's accepts are bound by, and the count of its messages of the day.
+"""What a workspace's accepts and sends are bound by, and the count of its messages of the day.
 
 The count is a row that the accept itself raises as the last thing in its transaction: it holds exactly what was
 committed, whatever is rolled back, and accepts of one workspace wait for each other only while they commit.
@@ -7,6 +7,7 @@ Workspaces without a quota are not counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -33,6 +34,7 @@ ON CONFLICT (workspace_id) DO UPDATE
  WHERE EXCLUDED.accepted + CASE WHEN u.day >= EXCLUDED.day THEN u.accepted ELSE 0 END
        <= (SELECT COALESCE(daily_quota, 9223372036854775807) FROM messaging_workspace WHERE id = %(workspace)s)
 """
+_RATES = "SELECT id, send_rate FROM messaging_workspace WHERE id = ANY(%s) AND send_rate > 0"
 _MIDNIGHT = """
 SELECT ceil(extract(epoch FROM
        (date_trunc('day', now() AT TIME ZONE 'UTC') + interval '1 day') - (now() AT TIME ZONE 'UTC')))::int
@@ -65,6 +67,15 @@ def terms_of(workspace_id: UUID) -> Terms:
         cursor.execute(_LOOK, [workspace_id])
         row = cursor.fetchone() or (False, None, 0)
     return Terms(encrypted=row[0], daily_quota=row[1], accepted=row[2] or 0)
+
+
+def rates_of(workspaces: Sequence[UUID]) -> dict[UUID, float]:
+    """Messages a second that workspaces may send, of those that have a rate."""
+    if not workspaces:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_RATES, [list(workspaces)])
+        return {workspace: rate / 60 for workspace, rate in cursor.fetchall()}
 
 
 def spend(*, workspace_id: UUID, number: int, quota: int) -> None:

@@ -7,7 +7,7 @@ in key order, so that an event is stamped after the change that it follows.
 
 from messaging.dispatch.transitions.amend import Amendment, amend, hide_many
 from messaging.dispatch.transitions.begin import NewMessage, begin_many
-from messaging.dispatch.transitions.claim import Claimed, claim_many
+from messaging.dispatch.transitions.claim import Claimed, claim_many, decoded
 from messaging.dispatch.transitions.move import (
     FAR,
     HELD,
@@ -20,7 +20,7 @@ from messaging.dispatch.transitions.move import (
     return_many,
     suppression,
 )
-from messaging.dispatch.transitions.waiting import awaits, give_up
+from messaging.dispatch.transitions.waiting import awaits, give_up, postpone
 
 __all__ = [
     "FAR",
@@ -34,11 +34,13 @@ __all__ = [
     "awaits",
     "begin_many",
     "claim_many",
+    "decoded",
     "flush_many",
     "give_up",
     "hide_many",
     "lock",
     "mark_handed_over",
+    "postpone",
     "retry_many",
     "return_many",
     "suppression",

@@ -36,6 +36,8 @@ class Claimed:
     on_unknown: str
     sending_at: datetime
     sealed: bytes | None = None
+    contact_id: UUID | None = None
+    expires_at: datetime | None = None
     awaited: bool = False
     """Whether a request waits for the outcome."""
     refusal: dict[str, Any] | None = None
@@ -68,13 +70,13 @@ WITH wanted AS (
       FROM numbered WHERE m.id = numbered.id
  RETURNING numbered.n, m.id, m.workspace_id, m.content_id, m.recipient, m.name, m.subject, m.data, m.metadata, m.test,
            m.attempts, m.max_attempts, m.throttles, m.on_unknown, m.sending_at, m.sealed, m.contact_id, m.category,
-           COALESCE(m.awaited_until > now(), false) AS awaited
+           m.expires_at, COALESCE(m.awaited_until > now(), false) AS awaited
 ), events AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', sending_at, 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, sealed, awaited, refusal.told AS refusal
+       throttles, on_unknown, sending_at, sealed, contact_id, expires_at, awaited, refusal.told AS refusal
   FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 
@@ -112,10 +114,14 @@ def claim_many(
         return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
 
 
+def decoded(value: Any) -> Any:
+    """A JSON column's value; Django's cursors hand JSON out as text."""
+    return msgspec.json.decode(value) if isinstance(value, str) else value
+
+
 def _parsed(row: Sequence[Any]) -> list[Any]:
-    """The row with its JSON columns read; Django's cursors hand JSON out as text."""
+    """The row with its JSON columns read."""
     values = list(row)
     for place in (6, 7, -1):
-        if isinstance(values[place], str):
-            values[place] = msgspec.json.decode(values[place])
+        values[place] = decoded(values[place])
     return values

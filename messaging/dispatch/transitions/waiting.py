@@ -1,4 +1,8 @@
-"""Whether a request waits for a message's outcome: `awaited_until` says so, and ends by itself."""
+"""Whether somebody waits for a message's outcome, and until when.
+
+`awaited_until` says that a request waits for it, and ends by itself; `next_attempt_at` when its provider is
+asked again.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ _AWAITS = "SELECT 1 FROM messaging_message WHERE id = %s AND status = 'QUEUED' A
 _GIVE_UP = """
 UPDATE messaging_message SET awaited_until = NULL
  WHERE id = %s AND awaited_until IS NOT NULL AND status IN ('SCHEDULED', 'QUEUED', 'SENDING')
+"""
+_POSTPONE = """
+UPDATE messaging_message SET next_attempt_at = clock_timestamp() + %s * interval '1 second'
+ WHERE id = %s AND status = 'SENDING' AND claim_id IS NULL
 """
 
 
@@ -25,3 +33,9 @@ def give_up(message_id: UUID) -> None:
     """Stop waiting for a message that has no outcome yet: from now on it is tried again as any other."""
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_UP, [message_id])
+
+
+def postpone(message_id: UUID, *, seconds: float) -> None:
+    """Look again later at a message whose outcome is unknown, which the caller has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(_POSTPONE, [seconds, message_id])

@@ -52,6 +52,7 @@ class ScriptedAdapter(ChannelAdapter):
         self.script: Script = options["script"]
         self.limits = options.get("limits", self.limits)
         self.on_unknown = options.get("on_unknown", self.on_unknown)
+        self.shares_fate = options.get("shares_fate", False)
         self.fails_to_open: Exception | None = options.get("fails_to_open")
         self.sessions: list[ScriptedSession] = []
 

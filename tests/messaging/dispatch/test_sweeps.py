@@ -145,7 +145,8 @@ def test_no_sweep_walks_through_the_messages_that_are_not_its_own(condition: str
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         cursor.execute(
-            f"EXPLAIN SELECT id FROM messaging_message WHERE {condition} ORDER BY {order} LIMIT 9 FOR UPDATE"  # noqa: S608
+            f"EXPLAIN SELECT id FROM messaging_message WHERE {condition} ORDER BY {order} LIMIT 9 FOR UPDATE",  # noqa: S608
+            {"asked": ["sms"], "unknown": 3600.0},
         )
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute("RESET enable_seqscan")
