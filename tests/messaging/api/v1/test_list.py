@@ -36,7 +36,7 @@ def test_the_newest_come_first_without_their_content(caller: Caller) -> None:
     assert [row["id"] for row in page["results"]] == made[::-1]
     assert (page["next"], page["previous"]) == (None, None)
     full = read(caller.get(f"{PATH}/{made[-1]}"))
-    extra = {"body", "text", "attachments", "media", "fallback"}
+    extra = {"body", "text", "attachments", "media", "fallback", "fallback_of"}
     assert page["results"][0] == {name: value for name, value in full.items() if name not in extra}
 
 

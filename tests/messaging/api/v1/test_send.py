@@ -82,6 +82,7 @@ def test_a_message_is_accepted_and_answered_in_whole(caller: Caller) -> None:
         "attachments": [{"filename": "a.txt", "content_type": "text/plain", "size": 5}],
         "media": None,
         "fallback": [],
+        "fallback_of": None,
     }
     assert datetime.strptime(body["created_at"], "%Y-%m-%dT%H:%M:%S.%fZ").tzinfo is None
     assert len(body["created_at"]) == len("2026-01-01T00:00:00.000Z")
@@ -153,7 +154,20 @@ def attachment(**fields: str) -> dict[str, Any]:
 REFUSED: list[tuple[Any, ...]] = [
     ("an unknown field", {"workspace_id": "x"}, "/workspace_id", "unknown_field"),
     ("a status", {"status": "SENT"}, "/status", "unknown_field"),
-    ("a part that is to come", {"fallback": []}, "/fallback", "unknown_field"),
+    ("too many fallbacks", {"fallback": [{"channel": "sms"}] * 6}, "/fallback", "too_long"),
+    ("a fallback by nothing", {"fallback": [{}]}, "/fallback/0/channel", "required"),
+    ("a fallback by an unknown channel", {"fallback": [{"channel": "fax"}]}, "/fallback/0/channel", "invalid_choice"),
+    ("a fallback with more", {"fallback": [{"channel": "sms", "text": "x"}]}, "/fallback/0/text", "unknown_field"),
+    ("no time", {"fallback": [{"channel": "sms", "after_seconds": 0}]}, "/fallback/0/after_seconds", "out_of_range"),
+    ("a fallback that is none", {"fallback": "sms"}, "/fallback", "wrong_type"),
+    ("a fallback to nobody", {"fallback": [{"channel": "sms"}]}, "/fallback/0/to", "required", "required"),
+    (
+        "a fallback to no address",
+        {"fallback": [{"channel": "sms", "to": "nobody"}]},
+        "/fallback/0/to",
+        "invalid_recipient",
+        "invalid_recipient",
+    ),
     ("an empty template", {"template": ""}, "/template", "too_short"),
     ("an unknown template", {"template": "welcome"}, "/template", "template_not_found", "template_not_found"),
     ("a key with a slash", {"a/b~c": 1}, "/a~1b~0c", "unknown_field"),
