@@ -20,6 +20,7 @@ from analytics.models import Progress
 from analytics.rollups import PROGRESS
 from channels_app.types import Channel
 from messaging.dispatch import callbacks, limits, queue
+from messaging.dispatch.breakers import State
 from messaging.dispatch.limits import ChannelState, ValkeyError
 
 log = structlog.get_logger(__name__)
@@ -236,12 +237,12 @@ def _channel_alerts(channels: Iterable[ChannelState]) -> Iterator[Alert]:
     for channel in channels:
         for provider in channel.providers:
             found = by_score(provider.health)
-            if found is not Condition.HEALTHY:
-                yield Alert(
-                    code=f"provider_{found}",
-                    subject=f"{channel.channel}/{provider.name}" if provider.name else channel.channel.value,
-                    detail=f"The provider is {found}.",
-                )
+            subject = f"{channel.channel}/{provider.name}" if provider.name else channel.channel.value
+            if provider.breaker is not State.CLOSED:
+                detail = "It failed again and again and is left alone for a while; messages wait, or take another way."
+                yield Alert(code="breaker_open", subject=subject, detail=detail)
+            elif found is not Condition.HEALTHY:
+                yield Alert(code=f"provider_{found}", subject=subject, detail=f"The provider is {found}.")
 
 
 def _check_alerts(checks: Iterable[Check]) -> Iterator[Alert]:

@@ -21,7 +21,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from channels_app.base import ChannelAdapter
-from channels_app.types import Accepted, Channel, OnUnknown, OutboundMessage, Outcome, Transient
+from channels_app.types import Accepted, Channel, OutboundMessage, Outcome, Transient
 from messaging.dispatch import carrying, providers, queue, retry, transitions
 from messaging.dispatch.outbound import render
 from messaging.dispatch.queue import Lane
@@ -64,18 +64,9 @@ class _Asked:
     outbound: OutboundMessage
 
 
-def channels() -> list[str]:
-    """Channels whose providers can be asked."""
-    return [
-        channel.value
-        for channel in Channel
-        if any(choice.adapter.on_unknown is OnUnknown.ASK for choice in providers.choices(channel))
-    ]
-
-
 def ask_due() -> int:
     """Ask about the messages that are due; give how many were asked about. Nothing where another process does it."""
-    asked = channels()
+    asked = providers.asked()
     if not asked:
         return 0
     with _alone() as alone:

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from channels_app.registry import reports_delivery
 from channels_app.types import Channel
-from messaging.dispatch import steps, transitions
+from messaging.dispatch import plans, providers, steps, transitions
+from messaging.dispatch.plans import Obstacle
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, FallbackStep, Message, MessageEvent
 from messaging.state import CANCELLABLE, RETRYABLE, Priority, Status
@@ -48,6 +49,8 @@ def explain(message: Message) -> dict[str, Any]:
         reports_delivery=reports_delivery(message.provider),
         now=timezone.now(),
         fallback=steps.watching(message.id),
+        obstacle=None if message.test else plans.obstacle(Channel(message.channel)),
+        asked=not message.test and message.channel in providers.asked(),
     )
 
 
@@ -59,15 +62,22 @@ def account(
     reports_delivery: bool | None,
     now: datetime,
     fallback: FallbackStep | None = None,
+    obstacle: Obstacle | None = None,
+    asked: bool = False,
 ) -> dict[str, Any]:
     """Explain a message from its row, its events, its claim and the step that watches it; times are datetimes.
 
-    `reports_delivery` tells whether receipts come back from its provider, None where that is not known.
+    `reports_delivery` tells whether receipts come back from its provider, None where that is not known; `obstacle` what
+    holds its channel back, `asked` whether its provider is asked what became of it.
     """
     status = Status(message.status)
     holder = _holder(message, claim, now)
     refunded = bool(events) and events[-1].attempt > message.attempts
     standing = _standing(message, status, holder, reports_delivery, refunded=refunded, now=now)
+    if status is Status.QUEUED and obstacle is not None and _is_due(message, now):
+        standing = _obstructed(obstacle, now)
+    if status is Status.SENDING and asked and message.claim_id is None:
+        standing = _asked(message)
     if fallback is not None and (further := _further(message, status, fallback)):
         standing = replace(standing, next=f"{standing.next} {further}")
     return {
@@ -195,6 +205,34 @@ def _queued(message: Message, now: datetime, *, refunded: bool) -> Standing:
         why=f"It is due and waits for a worker of the lane {lane}.",
         next="The next free worker claims the oldest messages of the lane, each workspace its share.",
         hint="If the lane does not move, look at its depth with `./dispatch manage lanes`, and at its worker's log.",
+    )
+
+
+def _is_due(message: Message, now: datetime) -> bool:
+    expired = message.expires_at is not None and message.expires_at <= now
+    return not expired and (message.next_attempt_at is None or message.next_attempt_at <= now)
+
+
+def _obstructed(obstacle: Obstacle, now: datetime) -> Standing:
+    name, until = obstacle.provider, _at(now + timedelta(seconds=obstacle.wait))
+    if obstacle.failing:
+        return Standing(
+            why="It is due, and every provider of its channel fails; nothing is sent, and it costs no attempt.",
+            next=f"From {until} on {name} is tried with one message; when that goes through, the others follow.",
+            hint=f"The breaker of {name} is open. The admin's page of health tells what it answered last.",
+        )
+    return Standing(
+        why="It is due, and its provider asked to wait; that costs no attempt.",
+        next=f"From {until} on {name} is given messages again.",
+    )
+
+
+def _asked(message: Message) -> Standing:
+    attempt = message.attempts
+    return Standing(
+        why=f"Nobody can tell whether the provider took attempt {attempt}; the provider is asked what became of it.",
+        next=f"It is asked at {_at(message.next_attempt_at)}: what it has is SENT, what it has not is tried again. "
+        "A receipt decides sooner; if neither comes in time it ends as FAILED with `outcome_unknown`.",
     )
 
 

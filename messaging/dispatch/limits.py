@@ -24,7 +24,8 @@ from django.conf import settings
 from channels_app.errors import ProviderMissing
 from channels_app.registry import SANDBOX
 from channels_app.types import Accepted, Channel, Outcome, Permanent, Throttled
-from messaging.dispatch import providers
+from messaging.dispatch import breakers, buckets, providers
+from messaging.dispatch.breakers import State
 from messaging.dispatch.queue import valkey
 
 log = structlog.get_logger(__name__)
@@ -121,6 +122,11 @@ class ProviderState:
     answers: Answers
     """Of the last minutes; the moments are of the last day."""
     probe: Probe
+    breaker: State = State.CLOSED
+    back_in: float = 0.0
+    """Seconds until it may be given a message, where its breaker is open or it asked to wait."""
+    rate: float | None = None
+    """Messages a second at the most; None is any number."""
 
     @property
     def success_rate(self) -> float | None:
@@ -148,7 +154,10 @@ class ProviderState:
 
     @property
     def health(self) -> float:
-        """Between 0 and 1: its answers lately, else the last probe. A probe that fails outweighs older answers."""
+        """Between 0 and 1: its answers lately, else the last probe. A probe that fails outweighs older answers, and a
+        breaker that is not closed everything."""
+        if self.breaker is not State.CLOSED:
+            return 0.0
         if not self.probe.ok and self.probe.at > self.answers.last_success:
             return 0.0
         return 1.0 if self.success_rate is None else self.success_rate
@@ -316,11 +325,16 @@ def states() -> list[ChannelState]:
 
 
 def _state(channel: Channel, found: Probe) -> ProviderState:
+    reading = breakers.look(channel, [found.provider])[0]
+    closed = buckets.look([buckets.of_provider(channel, found.provider)])[0]
     return ProviderState(
         name=found.provider,
         sandbox=found.provider == SANDBOX,
         answers=answers(channel, found.provider),
         probe=found,
+        breaker=reading.state,
+        back_in=max(reading.wait, closed.wait),
+        rate=settings.PROVIDER_RATES.get(found.provider),
     )
 
 

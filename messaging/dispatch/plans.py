@@ -88,6 +88,34 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """Why nothing is claimed for a channel just now."""
+
+    provider: str
+    """The one that is expected back first."""
+    failing: bool
+    """Whether its breaker is open; else it asked to wait."""
+    wait: float
+    """Seconds until it may be given a message."""
+
+
+def obstacle(channel: Channel) -> Obstacle | None:
+    """What holds every message of a channel back; None where some provider may have messages. Changes nothing."""
+    choices = providers.choices(channel)
+    names = [choice.name for choice in choices]
+    if not choices or not all(choice.adapter.shares_fate for choice in choices):
+        return None
+    readings = breakers.look(channel, names)
+    closed = buckets.look([buckets.of_provider(channel, name) for name in names])
+    found = [
+        Obstacle(provider=name, failing=reading.state is State.OPEN, wait=max(reading.wait, grant.wait))
+        for name, reading, grant in zip(names, readings, closed, strict=True)
+        if reading.state is State.OPEN or grant.closed
+    ]
+    return min(found, key=lambda each: each.wait) if len(found) == len(choices) else None
+
+
 def make(channel: Channel) -> Plan:
     """Ask breakers and buckets, and take the tokens for what may be claimed."""
     choices = providers.choices(channel)

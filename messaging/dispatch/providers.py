@@ -70,6 +70,15 @@ def on_unknown(channel: str, *, test: bool) -> OnUnknown:
     return next((policy for policy in _CAREFUL if policy in found), OnUnknown.HOLD)
 
 
+def asked() -> list[str]:
+    """Channels with a provider that can be asked what became of a message."""
+    return [
+        channel.value
+        for channel in Channel
+        if any(choice.adapter.on_unknown is OnUnknown.ASK for choice in choices(channel))
+    ]
+
+
 def policy(adapter: ChannelAdapter | None) -> Policy:
     """How long to back off and to hold; the sandbox is quick, so that people see the states go by."""
     sandbox = adapter is not None and adapter.provider == SANDBOX

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from channels_app.types import Channel
-from messaging.dispatch import asking, buckets, callbacks, claims, idempotency, partitions, queue, transitions
+from messaging.dispatch import buckets, callbacks, claims, idempotency, partitions, providers, queue, transitions
 from messaging.dispatch.queue import LANES, Lane
 from messaging.dispatch.transitions import Move
 from messaging.state import Cause, Priority, Status
@@ -75,7 +75,7 @@ def _sweep(condition: str, order: str, move: Callable[[UUID], Move]) -> int:
         cursor.execute(
             f"SELECT id FROM messaging_message WHERE {condition} ORDER BY {order} LIMIT %(limit)s "
             "FOR UPDATE SKIP LOCKED",
-            {"limit": BATCH, "asked": asking.channels(), "unknown": settings.UNKNOWN_SECONDS},
+            {"limit": BATCH, "asked": providers.asked(), "unknown": settings.UNKNOWN_SECONDS},
         )
         ids = [row[0] for row in cursor.fetchall()]
         return len(transitions.advance_many([move(message_id) for message_id in ids], cause=Cause.SWEEPER))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -53,6 +54,8 @@ class ScriptedAdapter(ChannelAdapter):
         self.limits = options.get("limits", self.limits)
         self.on_unknown = options.get("on_unknown", self.on_unknown)
         self.shares_fate = options.get("shares_fate", False)
+        self.takes = options.get("takes", lambda address: True)
+        self._ask = options.get("ask", lambda outbound, since: None)
         self.fails_to_open: Exception | None = options.get("fails_to_open")
         self.sessions: list[ScriptedSession] = []
 
@@ -65,3 +68,7 @@ class ScriptedAdapter(ChannelAdapter):
             raise self.fails_to_open
         self.sessions.append(ScriptedSession(self))
         return self.sessions[-1]
+
+    def ask(self, message: OutboundMessage, since: datetime) -> Outcome | None:
+        found: Outcome | None = self._ask(message, since)
+        return found

@@ -10,11 +10,13 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from channels_app.types import (
+    Accepted,
     Ambiguous,
     Channel,
     NotConfigured,
     OnUnknown,
     OutboundMessage,
+    Outcome,
     Permanent,
     Throttled,
     Transient,
@@ -74,8 +76,8 @@ class Counting:
 class TestHandingOn:
     @pytest.mark.parametrize("first", [FAULT, NotConfigured(detail="out of order"), Throttled(wait=30.0)])
     def test_what_one_provider_surely_did_not_take_the_next_one_gets(
-        self, workspace: Workspace, install: Install, first
-    ):
+        self, workspace: Workspace, install: Install, first: Outcome
+    ) -> None:
         install(answer(first), then=[{"script": accept_all}])
         key = accept_message(workspace)
 
@@ -90,8 +92,8 @@ class TestHandingOn:
 
     @pytest.mark.parametrize("first", [Ambiguous(), Permanent(code="no_such_user"), Throttled(wait=0.0)])
     def test_what_may_have_been_taken_or_never_can_be_is_not_handed_on(
-        self, workspace: Workspace, install: Install, first
-    ):
+        self, workspace: Workspace, install: Install, first: Outcome
+    ) -> None:
         second = Counting(accept_all)
         install(answer(first), then=[{"script": second}])
         accept_message(workspace)
@@ -103,7 +105,7 @@ class TestHandingOn:
 
     def test_when_all_fail_the_attempt_counts_once_and_the_event_tells_of_each(
         self, workspace: Workspace, install: Install
-    ):
+    ) -> None:
         install(
             answer(NotConfigured(detail="no such key")),
             then=[{"script": answer(FAULT)}, {"script": answer(Throttled(wait=9.0, detail="later"))}],
@@ -120,7 +122,9 @@ class TestHandingOn:
         ]
         assert check_all() == []
 
-    def test_an_unknown_outcome_at_the_next_provider_ends_the_search(self, workspace: Workspace, install: Install):
+    def test_an_unknown_outcome_at_the_next_provider_ends_the_search(
+        self, workspace: Workspace, install: Install
+    ) -> None:
         third = Counting(accept_all)
         install(answer(FAULT), then=[{"script": answer(Ambiguous()), "on_unknown": OnUnknown.HOLD}, {"script": third}])
         key = accept_message(workspace)
@@ -134,7 +138,7 @@ class TestHandingOn:
 
     def test_when_the_time_is_over_nobody_else_is_asked(
         self, workspace: Workspace, install: Install, settings: Settings
-    ):
+    ) -> None:
         settings.PROVIDER_DEADLINE_SECONDS = 0.0
         second = Counting(accept_all)
         install(answer(FAULT), then=[{"script": second}])
@@ -147,7 +151,7 @@ class TestHandingOn:
     @pytest.mark.parametrize("group", [1, 3, 10])
     def test_a_whole_batch_finds_its_way_and_the_first_is_soon_left_alone(
         self, workspace: Workspace, install: Install, group: int
-    ):
+    ) -> None:
         first = Counting(answer(FAULT))
         install(first, group=group, then=[{"script": accept_all}])
         accept_batch(workspace, addresses(30))
@@ -158,7 +162,9 @@ class TestHandingOn:
         assert first.came == 2
         assert check_all() == []
 
-    def test_a_session_that_has_many_at_once_hands_on_all_that_failed(self, workspace: Workspace, install: Install):
+    def test_a_session_that_has_many_at_once_hands_on_all_that_failed(
+        self, workspace: Workspace, install: Install
+    ) -> None:
         def in_groups(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
             drawn: list[OutboundMessage] = []
             for outbound in batch:
@@ -176,7 +182,7 @@ class TestHandingOn:
         assert outcomes() == {("SENT", "scripted-2", 1): 35}
         assert check_all() == []
 
-    def test_test_messages_stay_with_the_sandbox(self, workspace: Workspace, install: Install):
+    def test_test_messages_stay_with_the_sandbox(self, workspace: Workspace, install: Install) -> None:
         first, second = Counting(answer(FAULT)), Counting(accept_all)
         install(first, then=[{"script": second}])
         accept_batch(workspace, addresses(3))
@@ -189,7 +195,7 @@ class TestHandingOn:
 
     def test_a_session_that_breaks_leaves_what_it_was_given_in_doubt_and_no_more(
         self, workspace: Workspace, install: Install
-    ):
+    ) -> None:
         def breaks(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
             next(batch)
             raise RuntimeError("broken")
@@ -206,7 +212,7 @@ class TestHandingOn:
 
 
 class TestBreakers:
-    def test_a_provider_that_fails_again_and_again_is_passed_by(self, workspace: Workspace, install: Install):
+    def test_a_provider_that_fails_again_and_again_is_passed_by(self, workspace: Workspace, install: Install) -> None:
         first = Counting(answer(FAULT))
         install(first, shares_fate=True, then=[{"script": accept_all}])
         for _ in range(4):
@@ -218,7 +224,9 @@ class TestBreakers:
         assert outcomes() == {("SENT", "scripted-2", 1): 12}
         assert check_all() == []
 
-    def test_nothing_is_claimed_while_every_provider_is_left_alone(self, workspace: Workspace, install: Install):
+    def test_nothing_is_claimed_while_every_provider_is_left_alone(
+        self, workspace: Workspace, install: Install
+    ) -> None:
         install(answer(FAULT), shares_fate=True, then=[{"script": answer(FAULT)}])
         accept_batch(workspace, addresses(40))
         while delivery.deliver(EMAIL):
@@ -232,7 +240,7 @@ class TestBreakers:
 
     def test_after_the_rest_one_message_goes_first_and_the_others_follow_when_it_was_taken(
         self, workspace: Workspace, install: Install
-    ):
+    ) -> None:
         install(answer(FAULT), shares_fate=True)
         accept_batch(workspace, addresses(FAULTS))
         delivery.deliver(EMAIL)
@@ -250,7 +258,7 @@ class TestBreakers:
         assert delivery.deliver(EMAIL) == 18
         assert check_all() == []
 
-    def test_a_trial_is_free_again_where_nothing_was_due(self, workspace: Workspace, install: Install):
+    def test_a_trial_is_free_again_where_nothing_was_due(self, workspace: Workspace, install: Install) -> None:
         install(answer(FAULT), shares_fate=True)
         accept_batch(workspace, addresses(FAULTS))
         delivery.deliver(EMAIL)
@@ -258,7 +266,7 @@ class TestBreakers:
         assert delivery.deliver(EMAIL) == 0
         assert state() is State.HALF_OPEN
 
-    def test_a_trial_goes_on_while_the_next_provider_has_the_rest(self, workspace: Workspace, install: Install):
+    def test_a_trial_goes_on_while_the_next_provider_has_the_rest(self, workspace: Workspace, install: Install) -> None:
         first = Counting(accept_all)
         install(first, shares_fate=True, then=[{"script": accept_all}])
         for _ in range(FAULTS):
@@ -272,7 +280,7 @@ class TestBreakers:
         assert state() is State.CLOSED
         assert check_all() == []
 
-    def test_what_goes_to_servers_of_its_own_has_no_breaker(self, workspace: Workspace, install: Install):
+    def test_what_goes_to_servers_of_its_own_has_no_breaker(self, workspace: Workspace, install: Install) -> None:
         install(answer(FAULT), shares_fate=False)
         accept_batch(workspace, addresses(3 * FAULTS))
         delivery.deliver(EMAIL)
@@ -281,7 +289,9 @@ class TestBreakers:
 
 
 class TestRates:
-    def test_no_more_is_claimed_than_the_rate_allows(self, workspace: Workspace, install: Install, settings: Settings):
+    def test_no_more_is_claimed_than_the_rate_allows(
+        self, workspace: Workspace, install: Install, settings: Settings
+    ) -> None:
         install(accept_all)
         settings.PROVIDER_RATES = {"scripted": 4 / 3600 + 4}
         accept_batch(workspace, addresses(20))
@@ -292,7 +302,7 @@ class TestRates:
 
     def test_tokens_of_what_never_went_out_are_given_back(
         self, workspace: Workspace, install: Install, settings: Settings
-    ):
+    ) -> None:
         install(accept_all)
         settings.PROVIDER_RATES = {"scripted": 1 / 3600}
         accept_message(workspace, test=True)
@@ -303,7 +313,9 @@ class TestRates:
         assert delivery.deliver(EMAIL) == 0
         assert buckets.resting([EMAIL]) == {EMAIL: True}
 
-    def test_a_provider_that_asks_to_wait_is_passed_by_for_so_long(self, workspace: Workspace, install: Install):
+    def test_a_provider_that_asks_to_wait_is_passed_by_for_so_long(
+        self, workspace: Workspace, install: Install
+    ) -> None:
         first = Counting(answer(Throttled(wait=30.0)))
         install(first, shares_fate=True, then=[{"script": accept_all}])
         for _ in range(3):
@@ -315,7 +327,7 @@ class TestRates:
 
     def test_a_workspace_sends_no_more_than_its_rate_and_holds_up_no_other(
         self, workspace: Workspace, install: Install
-    ):
+    ) -> None:
         other = make_workspace()
         Workspace.objects.filter(id=workspace.id).update(send_rate=180)
         install(accept_all)
@@ -328,7 +340,9 @@ class TestRates:
         assert Message.objects.filter(status="SENT", workspace=other).count() == 10
         assert check_all() == []
 
-    def test_the_next_provider_keeps_its_own_rate(self, workspace: Workspace, install: Install, settings: Settings):
+    def test_the_next_provider_keeps_its_own_rate(
+        self, workspace: Workspace, install: Install, settings: Settings
+    ) -> None:
         install(answer(FAULT), then=[{"script": accept_all}])
         settings.PROVIDER_RATES = {"scripted-2": 1 / 3600}
         accept_batch(workspace, addresses(5))
@@ -339,14 +353,76 @@ class TestRates:
         assert check_all() == []
 
 
+class TestKinds:
+    """Providers of one channel that reach addresses of several kinds."""
+
+    @pytest.fixture
+    def sent(self) -> Counter[tuple[str, bool]]:
+        return Counter()
+
+    @pytest.fixture
+    def kinds(self, install: Install, sent) -> None:
+        def noting(name: str) -> Script:
+            def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+                for outbound in batch:
+                    sent[name, outbound.address.startswith("room")] += 1
+                    yield outbound.id, Accepted()
+
+            return script
+
+        install(
+            noting("people"),
+            takes=lambda address: address.startswith("person"),
+            then=[{"script": noting("rooms"), "takes": lambda address: address.startswith("room")}],
+        )
+
+    def test_each_message_goes_to_the_one_that_takes_its_address(self, workspace: Workspace, kinds, sent) -> None:
+        rooms = [f"room{number}@example.com" for number in range(7)]
+        mixed = [each for pair in zip(addresses(7), rooms, strict=True) for each in pair]
+        accept_batch(workspace, [*addresses(5), *mixed, *rooms, *rooms])
+
+        assert delivery.deliver(EMAIL) == 33
+
+        assert sent == {("people", False): 12, ("rooms", True): 21}
+        assert outcomes() == {("SENT", "scripted", 1): 12, ("SENT", "scripted-2", 1): 21}
+        assert check_all() == []
+
+    def test_an_address_that_none_takes_ends_alone(self, workspace: Workspace, kinds) -> None:
+        accept_batch(workspace, ["person@example.com", "nobody@example.com", "room@example.com"])
+
+        delivery.deliver(EMAIL)
+
+        ended = {row.recipient: (row.status, row.error_code) for row in Message.objects.all()}
+        assert ended == {
+            "person@example.com": ("SENT", ""),
+            "nobody@example.com": ("FAILED", "unknown_destination"),
+            "room@example.com": ("SENT", ""),
+        }
+        assert check_all() == []
+
+    def test_trouble_of_one_recipient_is_nothing_to_the_next(self, workspace: Workspace, install: Install) -> None:
+        def moody(outbound: OutboundMessage) -> Outcome:
+            return FAULT if outbound.address < "person5" else Accepted()
+
+        install(
+            answer(moody), takes=lambda address: True, then=[{"script": accept_all, "takes": lambda address: False}]
+        )
+        accept_batch(workspace, addresses(10))
+
+        delivery.deliver(EMAIL)
+
+        assert outcomes() == {("QUEUED", "scripted", 1): 5, ("SENT", "scripted", 1): 5}
+        assert check_all() == []
+
+
 class TestWeights:
-    def test_messages_are_shared_by_weight_and_reserves_get_none(self, workspace: Workspace, install: Install):
+    def test_messages_are_shared_by_weight_and_reserves_get_none(self, workspace: Workspace, install: Install) -> None:
         install(accept_all, weight=3, then=[{"weight": 1}, {"weight": None}])
         accept_batch(workspace, addresses(40))
         delivery.deliver(EMAIL)
         assert outcomes() == {("SENT", "scripted", 1): 30, ("SENT", "scripted-2", 1): 10}
 
-    def test_a_reserve_steps_in_when_the_others_are_left_alone(self, workspace: Workspace, install: Install):
+    def test_a_reserve_steps_in_when_the_others_are_left_alone(self, workspace: Workspace, install: Install) -> None:
         install(accept_all, shares_fate=True, weight=3, then=[{"weight": 1}, {"weight": None}])
         for name in ("scripted", "scripted-2"):
             for _ in range(FAULTS):

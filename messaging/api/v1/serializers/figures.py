@@ -13,6 +13,7 @@ from analytics.counting import Counts
 from analytics.windows import Timeframe, Trend
 from channels_app.types import Channel
 from messaging.api.common.rendering import stamp
+from messaging.dispatch.breakers import State
 from messaging.dispatch.limits import ChannelState, ProviderState
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -125,7 +126,8 @@ class Performance(Struct, kw_only=True, frozen=True):
 
 
 class Provider(Struct, kw_only=True, frozen=True):
-    """A provider of a channel: its answers of the last five minutes."""
+    """A provider of a channel: its answers of the last five minutes. `back_in` is in seconds, and says when it is given
+    messages again, where its breaker is open or it asked to wait; `rate` is messages a second at the most."""
 
     name: str
     status: platform.Condition
@@ -133,6 +135,9 @@ class Provider(Struct, kw_only=True, frozen=True):
     success_rate: float | None
     error_rate: float | None
     latency: float | None
+    breaker: State
+    back_in: float | None
+    rate: float | None
     last_success_at: Moment | None
     last_failure_at: Moment | None
     probed_at: Moment | None
@@ -281,6 +286,9 @@ def _provider(state: ProviderState) -> Provider:
         success_rate=_figure(success),
         error_rate=None if success is None else _round(1 - success),
         latency=_figure(state.latency),
+        breaker=state.breaker,
+        back_in=_figure(state.back_in) or None,
+        rate=state.rate,
         last_success_at=stamp(state.last_success_at),
         last_failure_at=stamp(state.last_failure_at),
         probed_at=stamp(state.probed_at),
