@@ -1,76 +1,134 @@
-"""Messages go from the API through a worker to each provider's peer, and end where the provider's answer says."""
+"""Providers that fail, come back, are limited or lose their answer, with real workers between them and the API."""
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from typing import Any
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from config.stack.servers import free_port
 from tests.client import Client
-from tests.ledger import Ledger
-from tests.peers import http, telegram
+from tests.ledger import Ledger, sink
+from tests.peers import smtp, twilio
+from tests.peers.smtp import Conduct
 from tests.running import Stack, eventually
 
 pytestmark = pytest.mark.journey
 
-SECRET = "whsec_" + b64encode(b"k" * 32).decode()
-FINAL = {"SENT", "DELIVERED", "FAILED"}
+PARTS = ("api", "email", "inside", "beat")
 
 
-def ended(client: Client, key: str, *statuses: str) -> dict[str, Any]:
-    """Give a message once it has come to one of these states."""
-    eventually(lambda: client.message(key)["status"] in (statuses or FINAL), lambda: str(client.message(key)))
-    return client.message(key)
+def addresses(count: int) -> list[str]:
+    return [f"person{number}@example.com" for number in range(count)]
 
 
-def test_a_webhook_ends_as_its_receiver_answers(own: dict[str, str]) -> None:
-    with http.running() as peer, Stack(own, WEBHOOK_SECRETS=SECRET, EGRESS_ALLOW="127.0.0.1") as stack:
-        stack.start("api", "web", "inside", "beat")
-        client = Client(stack)
-
-        def post(url: str, **fields: Any) -> str:
-            return client.send(url, channel="webhook", **fields)
-
-        taken = post(peer.url("/hook"), subject="An order", metadata={"order": 7})
-        gone = post(peer.url("/status-410"))
-        lost = post(peer.url("/cut"))
-        inward = post("http://169.254.169.254/latest/meta-data/")
-
-        assert ended(client, taken, "DELIVERED")["provider"] == "webhook"
-        assert [event["type"] for event in client.events(taken)] == ["queued", "sending", "sent", "delivered"]
-        assert ended(client, gone)["error"]["code"] == "gone"
-        assert ended(client, inward)["error"]["code"] == "url_refused"
-        assert ended(client, lost)["error"]["code"] == "outcome_unknown"
-
-        asked = {path: [each for each in peer.requests if each.path == path] for path in ("/hook", "/cut")}
-        assert json.loads(asked["/hook"][0].body)["data"]["metadata"] == {"order": 7}
-        assert [each.header("webhook-id") for each in asked["/cut"]] == [lost] * 3
-        assert len({each.body for each in asked["/cut"]}) == 1
-        assert Ledger(own["DATABASE_URL"]).violations() == []
+@contextmanager
+def dead() -> Iterator[int]:
+    """A port at which nobody listens."""
+    yield free_port()
 
 
-def test_a_bot_writes_no_more_to_whoever_blocked_it(own: dict[str, str]) -> None:
-    settings = {"TELEGRAM_BOT_TOKEN": telegram.TOKEN}
-    with telegram.running() as bot, Stack(own, **settings, TELEGRAM_API_BASE=bot.peer.url("")) as stack:
-        stack.start("api", "phone", "inside", "beat")
-        client = Client(stack)
+@contextmanager
+def busy() -> Iterator[int]:
+    """A server that turns everybody away."""
+    with smtp.running(Conduct(greeting="451 come back later")) as peer:
+        yield peer.port
 
-        def write(chat: str, **fields: Any) -> str:
-            return client.send(chat, channel="telegram", **fields)
 
-        picture = {"filename": "a.png", "content_type": "image/png", "content": b64encode(b"\x89PNG").decode()}
-        sent = write("4711", subject="Hello", text="Good day")
-        shown = write("4712", text="Look", attachments=[picture])
-        blocked = write("@blocked")
+@contextmanager
+def stalled() -> Iterator[int]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
 
-        assert ended(client, sent)["provider_message_id"].startswith("4711/")
-        assert ended(client, shown)["status"] == "SENT"
-        assert ended(client, blocked)["error"]["code"] == "recipient_opted_out"
-        assert {each.method for each in bot.messages} == {"sendMessage", "sendPhoto"}
 
-        known = "late_receipt"
-        eventually(lambda: known in [event["type"] for event in client.events(blocked)], "the opt-out is recorded")
-        assert ended(client, write("@blocked"))["error"]["code"] == "suppressed"
-        assert Ledger(own["DATABASE_URL"]).violations() == []
+@pytest.mark.parametrize("fault", [dead, busy, stalled])
+def test_a_second_server_sends_what_the_first_cannot(own: dict[str, str], tmp_path: Path, fault: object) -> None:
+    assert callable(fault)
+    with fault() as broken, sink(tmp_path) as mail:
+        urls = f"smtp://127.0.0.1:{broken},{mail.url}"
+        with Stack(own, EMAIL_URL=urls, PROVIDER_DEADLINE_SECONDS="4") as stack:
+            stack.start(*PARTS)
+            client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+            keys = client.batch(addresses(40))
+            eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{stack.tail('email')}")
+            rows = ledger.rows("SELECT provider, attempts, count(*) FROM messaging_message GROUP BY 1, 2")
+            assert rows == [("smtp-2", 1, 40)]
+            tried = [event["detail"].get("tried", []) for key in keys for event in client.events(key)]
+            assert {each["provider"] for said in tried for each in said} == {"smtp"}
+            assert len(mail.letters) == 40
+            assert mail.repeated == 0
+            assert ledger.violations() == []
+
+
+def test_messages_wait_while_every_server_is_down(own: dict[str, str], tmp_path: Path) -> None:
+    ports = [free_port(), free_port()]
+    urls = ",".join(f"smtp://127.0.0.1:{port}" for port in ports)
+    with Stack(own, EMAIL_URL=urls, MAX_ATTEMPTS="10", BACKOFF_SECONDS="1") as stack:
+        stack.start(*PARTS)
+        client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+        client.batch(addresses(60))
+
+        def breakers() -> dict[str, str]:
+            found = client.request("GET", "/api/v1/health").body["channels"]["email"]["providers"]
+            return {each["name"]: each["breaker"] for each in found}
+
+        eventually(lambda: breakers() == {"smtp": "open", "smtp-2": "open"}, lambda: str(breakers()))
+        late = client.send("late@example.com")
+        counts = ledger.counts()
+        assert counts == {"QUEUED": 61}
+        untried = ledger.number("SELECT count(*) FROM messaging_message WHERE attempts = 0")
+        assert untried >= 40
+        alerts = client.request("GET", "/api/v1/health").body["alerts"]
+        assert {"email/smtp", "email/smtp-2"} <= {each["subject"] for each in alerts if each["code"] == "breaker_open"}
+        told = client.request("GET", f"/api/v1/messages/{late}/explain").body
+        assert "every provider of its channel fails" in told["why"]
+
+        with sink(tmp_path, "--port", str(ports[1])) as mail:
+            eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{stack.tail('email')}")
+            assert len(mail.letters) == 61
+            assert mail.repeated == 0
+            eventually(lambda: breakers()["smtp-2"] == "closed", lambda: str(breakers()))
+        assert ledger.violations() == []
+
+
+def test_two_worker_processes_together_keep_to_the_rate(own: dict[str, str], tmp_path: Path) -> None:
+    rate, number = 20, 100
+    with sink(tmp_path) as mail, Stack(own, EMAIL_URL=mail.url, PROVIDER_RATES=f"smtp={rate}") as stack:
+        stack.start(*PARTS)
+        client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+        begun = time.time()
+        client.batch(addresses(number))
+        eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{stack.tail('email')}")
+        arrived = sorted(letter["time"] for letter in mail.letters)
+        assert len(arrived) == number
+        # At no moment had more come than the rate and one bucketful allow.
+        ahead = [place for place, at in enumerate(arrived, 1) if place > rate + rate * (at - begun) + 1]
+        assert ahead == []
+        # Who waits for a token has neither been claimed nor tried.
+        assert ledger.rows("SELECT DISTINCT attempts, throttles FROM messaging_message") == [(1, 0)]
+        assert ledger.violations() == []
+
+
+def test_twilio_is_asked_about_a_message_whose_answer_was_lost(own: dict[str, str]) -> None:
+    with twilio.running() as (peer, taken):
+        variables = {
+            "TWILIO_ACCOUNT_SID": twilio.ACCOUNT,
+            "TWILIO_AUTH_TOKEN": twilio.TOKEN,
+            "TWILIO_SMS_FROM": "+15005550006",
+            "TWILIO_API_BASE": peer.url("").rstrip("/"),
+        }
+        with Stack(own, **variables) as stack:
+            stack.start("api", "phone", "inside", "beat")
+            client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+            key = client.send("+19992000001", channel="sms", text="Your code is 1234")
+            eventually(lambda: client.message(key)["status"] == "SENT", lambda: str(client.message(key)))
+            (row,) = taken.taken
+            found = client.message(key)
+            assert (found["provider_message_id"], found["attempts"]) == (row["sid"], 1)
+            assert ledger.timeline(key) == ["queued", "sending", "outcome_unknown", "sent"]
+            assert ledger.violations() == []

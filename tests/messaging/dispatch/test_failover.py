@@ -153,7 +153,7 @@ class TestHandingOn:
         self, workspace: Workspace, install: Install, group: int
     ) -> None:
         first = Counting(answer(FAULT))
-        install(first, group=group, then=[{"script": accept_all}])
+        install(first, group=group, shares_fate=True, then=[{"script": accept_all}])
         accept_batch(workspace, addresses(30))
 
         assert delivery.deliver(EMAIL) == 30
