@@ -66,34 +66,43 @@ class WebhookAdapter(ChannelAdapter):
     reports_delivery: ClassVar[bool] = True
     shares_fate: ClassVar[bool] = False
 
-    def __init__(self, channel: Channel, client: Client, secrets: Sequence[str] = ()) -> None:
+    def __init__(
+        self, channel: Channel, client: Client, secrets: Sequence[str] = (), concurrency: int = limits.concurrency
+    ) -> None:
         super().__init__(channel)
         self._client = client
+        self._concurrency = concurrency
         self._signers = tuple(map(_signer, secrets))
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `secrets`, `allow`, `timeout` and `ca_file`.
+        """Build the adapter from `secrets`, `allow`, `timeout`, `ca_file` and `concurrency`.
 
         `secrets` sign messages that bring none of their own; all of them do, so that one can replace another. `allow`
-        names networks and hosts that may be posted to although they are private.
+        names networks and hosts that may be posted to although they are private, `concurrency` is how many requests a
+        session has under way.
 
         Raises:
             ProviderMissing: a setting is malformed.
         """
         if channel is not Channel.WEBHOOK:
             raise ProviderMissing(f"webhooks are a channel of their own, not {channel}")
+        concurrency = int(options.get("concurrency", cls.limits.concurrency))
         client = Client(
             egress=Egress.from_words(options.get("allow", ())),
             deadline=float(options.get("timeout", DEADLINE)),
-            connections=cls.limits.concurrency,
+            connections=concurrency,
             ca_file=str(options.get("ca_file") or ""),
         )
-        return cls(channel, client, tuple(options.get("secrets", ())))
+        return cls(channel, client, tuple(options.get("secrets", ())), concurrency)
+
+    def takes(self, address: str) -> bool:
+        """Tell whether it is a URL rather than the name of a destination."""
+        return "://" in address
 
     def open(self) -> Session:
         """Give a session; the connections are kept by the adapter, for all of its sessions."""
-        return ThreadedSession(self._send, self.limits.concurrency)
+        return ThreadedSession(self._send, self._concurrency)
 
     def _send(self, message: OutboundMessage) -> Outcome:
         own = message.credentials.get(SECRETS, "").split()
@@ -123,7 +132,7 @@ def _signer(secret: str) -> Webhook:
 
 
 def _headers(message: OutboundMessage, document: str, signers: Sequence[Webhook], now: datetime) -> Mapping[str, str]:
-    name = str(message.id)
+    name = str(message.known_as or message.id)
     return {
         **message.headers,
         "Content-Type": "application/json",

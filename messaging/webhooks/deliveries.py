@@ -207,7 +207,8 @@ def resend(*, caller: Caller, endpoint: WebhookEndpoint, delivery_id: UUID) -> W
 def again(ids: Collection[UUID]) -> int:
     """Send what has ended once more; give how many had."""
     ended = WebhookDelivery.objects.filter(pk__in=ids).exclude(state=State.PENDING)
-    return int(ended.update(state=State.PENDING, attempts=0, next_attempt_at=Now(), finished_at=None, claim=None))
+    number: int = ended.update(state=State.PENDING, attempts=0, next_attempt_at=Now(), finished_at=None, claim=None)
+    return number
 
 
 def test(*, caller: Caller, endpoint: WebhookEndpoint) -> WebhookDelivery:
@@ -229,8 +230,9 @@ def forget() -> int:
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_FORGET, [oldest, _FORGOTTEN])
-            forgotten += cursor.rowcount
-            if cursor.rowcount < _FORGOTTEN:
+            number: int = cursor.rowcount
+            forgotten += number
+            if number < _FORGOTTEN:
                 return forgotten
 
 

@@ -190,6 +190,9 @@ def checked_url(url: str) -> str:
         raise Invalid.at("/url", "invalid_url", str(error)) from error
     except UrlRefused as error:
         raise Invalid.at("/url", error.code, str(error)) from error
+    if not spelled.isascii():
+        detail = "A URL is written in ASCII: a name in punycode, the rest in percent escapes."
+        raise Invalid.at("/url", "invalid_url", detail)
     return spelled
 
 

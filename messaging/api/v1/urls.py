@@ -21,6 +21,7 @@ from messaging.api.v1.views import (
     templates,
     tenancy,
     tokens,
+    webhooks,
 )
 from messaging.errors import NotFound
 
@@ -83,6 +84,22 @@ urlpatterns = [
     *both("v1/templates/<key:template_id>", templates.TemplateDetail.as_view(), "template"),
     *both("v1/templates/<key:template_id>/versions", templates.TemplateVersions.as_view(), "template-versions"),
     *both("v1/templates/<key:template_id>/preview", templates.TemplatePreview.as_view(), "template-preview"),
+    *both("v1/webhook-endpoints", webhooks.EndpointList.as_view(), "webhook-endpoints"),
+    *both("v1/webhook-endpoints/<key:endpoint_id>", webhooks.EndpointDetail.as_view(), "webhook-endpoint"),
+    *both("v1/webhook-endpoints/<key:endpoint_id>/rotate", webhooks.EndpointRotation.as_view(), "webhook-rotate"),
+    *both("v1/webhook-endpoints/<key:endpoint_id>/test", webhooks.EndpointTest.as_view(), "webhook-test"),
+    *both("v1/webhook-endpoints/<key:endpoint_id>/deliveries", webhooks.DeliveryList.as_view(), "webhook-deliveries"),
+    *both(
+        "v1/webhook-endpoints/<key:endpoint_id>/deliveries/<key:delivery_id>",
+        webhooks.DeliveryDetail.as_view(),
+        "webhook-delivery",
+    ),
+    *both(
+        "v1/webhook-endpoints/<key:endpoint_id>/deliveries/<key:delivery_id>/resend",
+        webhooks.DeliveryResend.as_view(),
+        "webhook-resend",
+    ),
+    *both("v1/webhook-secrets", webhooks.WorkspaceSecrets.as_view(), "webhook-secrets"),
     *both("v1/me", tenancy.Me.as_view(), "me"),
     *both("v1/api-keys", tenancy.KeyList.as_view(), "api-keys"),
     *both("v1/api-keys/<key:key_id>", tenancy.KeyDetail.as_view(), "api-key"),

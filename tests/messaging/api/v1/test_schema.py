@@ -43,11 +43,11 @@ def test_it_describes_every_operation_and_nothing_else(document: dict[str, Any])
     names |= {"workspaces": "workspace_id", "api-keys": "key_id", "contacts": "contact_id"}
     names |= {"suppressions": "suppression_id", "push-subscriptions": "subscription_id"}
     names |= {"templates": "template_id", "campaigns": "campaign_id", "inbox": "message_id"}
-    names |= {"conversations": "avatar_id"}
+    names |= {"conversations": "avatar_id", "webhook-endpoints": "endpoint_id", "deliveries": "delivery_id"}
     wanted = set()
     for operation in OPERATIONS:
         parts = operation.path.split("/")
-        if KEY in parts:
+        while KEY in parts:
             place = parts.index(KEY)
             parts[place] = f"{{{names[parts[place - 1]]}}}"
         wanted.add((operation.method, "/".join(parts)))
