@@ -142,6 +142,8 @@ class OutboundMessage:
     """Secrets that belong to this recipient, such as the keys that sign a webhook; never logged, never kept."""
     document: str | None = field(default=None, repr=False)
     """What a webhook carries, to the letter; by default the message itself."""
+    known_as: UUID | None = None
+    """The id that the recipient is given, where it is not the message's own."""
     devices: tuple[Device, ...] = ()
     """Where a push message goes."""
     priority: str = "normal"

@@ -22,6 +22,8 @@ _WORKER_GRACE = 35.0
 THREADS = 8
 URGENT_THREADS = 16
 """Two for each channel, so that a provider which is slow with one message does not hold up the next."""
+OUTWARD_THREADS = THREADS + 4
+"""Those for messages, and one for each turn that tells endpoints of events."""
 WEB_WORKERS = 2
 WEB_THREADS = 16
 """Threads of an API process that answer requests, its connections to the database, and twice those that may wait."""
@@ -79,12 +81,13 @@ def _workers(shape: Shape) -> tuple[Process, ...]:
         for name, channels in _FAMILIES.items()
     }
     families["inside"] = ("sweep", *families["inside"])
+    families["web"] = ("webhooks", *families["web"])
     families["urgent"] = tuple(f"{channel}.urgent" for channel in Channel)
     return tuple(_worker(name, (f"pulse.{name}", *queues), shape) for name, queues in families.items())
 
 
 def _worker(name: str, queues: tuple[str, ...], shape: Shape) -> Process:
-    threads = {"email": 0, "urgent": URGENT_THREADS}.get(name, THREADS)
+    threads = {"email": 0, "urgent": URGENT_THREADS, "web": OUTWARD_THREADS}.get(name, THREADS)
     pool, size = ("threads", threads) if threads else ("prefork", shape.email_workers)
     command = (
         *("celery", "-A", "config.celery", "worker", "-n", f"{name}@%h", "-P", pool, "-c", str(size)),
