@@ -13,11 +13,13 @@ from uuid import UUID
 import msgspec
 
 from channels_app.types import Media, SharedContent
+from messaging.content import exits as ways_out
 from messaging.content import sealing
 from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
 from messaging.models import Content
 
+_NONE: Mapping[str, str] = {}
 _KEPT = 64
 _KEPT_BYTES = 16 * 1024 * 1024
 
@@ -31,16 +33,26 @@ class LoadedContent:
     shared: SharedContent
     size: int
     """Bytes that it holds in memory, roughly."""
+    exits: frozenset[str] = frozenset()
+    """The links of the message's own that it reads."""
 
-    def render(self, *, data: Mapping[str, Any] | None, name: str, to: str, now: datetime) -> tuple[str, str]:
-        """The HTML body and the text for one recipient; `now` is what a template's `now` means.
+    def render(
+        self,
+        *,
+        data: Mapping[str, Any] | None,
+        name: str,
+        to: str,
+        now: datetime,
+        exits: Mapping[str, str] = _NONE,
+    ) -> tuple[str, str]:
+        """The HTML body and the text for one recipient; `now` is what a template's `now` means, `exits` its links.
 
         Raises:
             RenderFailed: the template reached a limit or met a value that it cannot use.
         """
         if self.html.static and self.text.static:
             return self.html.source, self.text.source
-        context = context_of(data or {}, name, to)
+        context = {**exits, **context_of(data or {}, name, to)}
         return self.html.render(context, now=now), self.text.render(context, now=now)
 
 
@@ -88,9 +100,12 @@ def _read(content_id: UUID, *, html: bool) -> LoadedContent:
     names = sealing.reveal_content(row)
     parts = parts_of(row)
     attachments = sealing.files_of(row, names)
+    body = compile(parts.body, html=html, field="body")
+    text = compile(parts.text, html=False, field="text")
     return LoadedContent(
-        html=compile(parts.body, html=html, field="body"),
-        text=compile(parts.text, html=False, field="text"),
+        html=body,
+        text=text,
+        exits=ways_out.read_by((*body.variables, *text.variables)),
         shared=SharedContent(
             key=row.id,
             sender=row.sender or None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from channels_app.carriage import CARRIES, NEEDS_SUBJECT
 from channels_app.types import Channel
-from messaging.content import screen
+from messaging.content import exits, screen
 from messaging.content.liquid.context import ABSENT, find
 from messaging.content.liquid.tree import Segments
 from messaging.content.rendering import Compiled, TemplateRefused, compile, subject_line
@@ -52,6 +52,8 @@ class Prepared:
     """Every path that is read, sorted."""
     read_contact: bool
     """Whether anything of the contact is to be filled in."""
+    exits: frozenset[str]
+    """The links of each message's own that body and text read."""
     needs: frozenset[Segments] | None
     """Paths in all parts: where each has a value, nothing is missing. None where only a render tells."""
 
@@ -64,11 +66,16 @@ class Prepared:
         """Whether there is nothing to fill in."""
         return self.subject.static and self.body.static and self.text.static
 
+    def offered(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What body and text see where there is no message yet: stand-ins for the links that it will have."""
+        return {**exits.stand_ins(self.exits), **context} if self.exits else context
+
     def missing(self, context: Mapping[str, Any]) -> list[str]:
         """The paths, sorted, that a render would fail for."""
         if self.needs is not None and all(find(context, path) is not ABSENT for path in self.needs):
             return []
-        wanted = [*self.subject.missing(context), *self.body.missing(context), *self.text.missing(context)]
+        whole = self.offered(context)
+        wanted = [*self.subject.missing(context), *self.body.missing(whole), *self.text.missing(whole)]
         return sorted(set(wanted))
 
     def preview(self, context: Mapping[str, Any]) -> Preview:
@@ -77,7 +84,8 @@ class Prepared:
         Raises:
             RenderFailed: the template reached a limit or met a value that it cannot use.
         """
-        subject, body, text = (each.preview(context) for each in (self.subject, self.body, self.text))
+        subject, whole = self.subject.preview(context), self.offered(context)
+        body, text = self.body.preview(whole), self.text.preview(whole)
         return Preview(
             subject=subject_line(subject.text),
             body=body.text,
@@ -107,13 +115,19 @@ def prepare(parts: Parts, *, channel: Channel, whole: bool = True) -> Prepared:
     if errors:
         raise Invalid(errors[0].detail, errors=errors)
     variables = sorted({name for each in compiled.values() for name in each.variables})
-    needs = [each.needs for each in compiled.values()]
+    links = exits.read_by((*compiled["body"].variables, *compiled["text"].variables))
+    needs = [compiled["subject"].needs, *(_without(compiled[name].needs, links) for name in ("body", "text"))]
     return Prepared(
         **compiled,
         variables=variables,
         read_contact=any(map(_CONTACT.match, variables)),
+        exits=links,
         needs=None if None in needs else frozenset().union(*(each for each in needs if each is not None)),
     )
+
+
+def _without(needs: frozenset[Segments] | None, names: frozenset[str]) -> frozenset[Segments] | None:
+    return needs and frozenset(path for path in needs if path[0] not in names)
 
 
 def _errors(parts: Parts, channel: Channel) -> Iterator[FieldError]:

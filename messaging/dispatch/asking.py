@@ -41,7 +41,7 @@ _LOCK: Final = 0x41534B
 
 _DUE = """
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts, throttles,
-       on_unknown, sending_at, sealed, contact_id, expires_at, channel, priority
+       on_unknown, sending_at, sealed, contact_id, category, expires_at, channel, priority
   FROM messaging_message
  WHERE status = 'SENDING' AND claim_id IS NULL AND next_attempt_at <= now()
    AND NOT test AND channel = ANY(%s) AND sending_at > now() - %s * interval '1 second'

@@ -185,7 +185,7 @@ def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipien
     prepared = taken[0].wording.prepared
     who = [(taken[0].contact_id, taken[0].address)]
     told = refusals.refused(workspace_id=workspace_id, channel=draft.channel, category=draft.category, recipients=who)
-    context = context_of(taken[0].recipient.data or {}, taken[0].recipient.name, taken[0].address)
+    context = prepared.offered(context_of(taken[0].recipient.data or {}, taken[0].recipient.name, taken[0].address))
     adapter = providers.adapter(draft.channel.value, test=test)
     return {
         "channel": draft.channel.value,

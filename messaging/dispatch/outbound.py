@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from channels_app.types import Channel, OutboundMessage
-from messaging.content import contents
+from messaging.content import contents, exits
 from messaging.content.sealing import own_of
 from messaging.dispatch.carrying import NOTHING, Carried
 from messaging.dispatch.queue import Lane
@@ -21,7 +21,13 @@ def render(lane: Lane, message: Claimed, carried: Carried = NOTHING) -> Outbound
     """
     content = contents.load(message.content_id, html=lane.channel is Channel.EMAIL)
     own = own_of(message)
-    html, text = content.render(data=own.data, name=own.name, to=message.recipient, now=message.sending_at)
+    html, text = content.render(
+        data=own.data,
+        name=own.name,
+        to=message.recipient,
+        now=message.sending_at,
+        exits=exits.of(message, lane.channel, content.exits),
+    )
     return OutboundMessage(
         id=message.id,
         workspace_id=message.workspace_id,
@@ -34,7 +40,7 @@ def render(lane: Lane, message: Claimed, carried: Carried = NOTHING) -> Outbound
         shared=content.shared,
         data=own.data or {},
         metadata=message.metadata,
-        headers=carried.headers,
+        headers={**exits.headers(message, lane.channel, content.shared.headers), **carried.headers},
         credentials=carried.credentials,
         document=carried.document,
         devices=carried.devices,

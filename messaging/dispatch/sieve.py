@@ -140,8 +140,8 @@ def subject_of(prepared: Prepared, recipient: Recipient, address: str, *, whole:
         return Wrong(pointer="/data", code="missing_variables", detail=detail)
     try:
         if whole:
-            prepared.body.render(context)
-            prepared.text.render(context)
+            prepared.body.render(prepared.offered(context))
+            prepared.text.render(prepared.offered(context))
     except RenderFailed as error:
         return Wrong(pointer="/data", code="render_failed", detail=error.detail)
     return _line(prepared, context, pointer="/data")

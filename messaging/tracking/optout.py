@@ -42,7 +42,12 @@ def recipient_of(link: Link) -> Recipient:
         raise Invalid.at("/token", "invalid_token", "The token is for something else.")
     message = None
     if link.message_id is not None:
-        message = selectors.message(workspace_id=link.workspace_id, message_id=link.message_id)
+        try:
+            message = selectors.message(workspace_id=link.workspace_id, message_id=link.message_id)
+        except NotFound:
+            # Messages are kept for a time; who they went to may still be known.
+            if link.contact_id is None:
+                raise
     contact_id = link.contact_id or (message.contact_id if message else None)
     if contact_id is not None:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from channels_app.types import Channel, Media
-from messaging.content import sealing
+from messaging.content import exits, sealing
 from messaging.content.contents import media_of, parts_of
 from messaging.content.parts import Parts
 from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of
@@ -87,15 +87,17 @@ def fill(*, message: Message, parts: Parts, attachments: Sequence[Attachment], m
     context = context_of(message.data or {}, message.name, message.recipient)
     html = message.channel == Channel.EMAIL
     return Rendered(
-        body=_render(parts.body, context, html=html, field="body"),
-        text=_render(parts.text, context, html=False, field="text"),
+        body=_render(message, parts.body, context, html=html, field="body"),
+        text=_render(message, parts.text, context, html=False, field="text"),
         attachments=attachments,
         media=media,
     )
 
 
-def _render(source: str, context: dict[str, Any], *, html: bool, field: str) -> str:
+def _render(message: Message, source: str, context: dict[str, Any], *, html: bool, field: str) -> str:
     try:
-        return compile(source, html=html, field=field).render(context)
+        compiled = compile(source, html=html, field=field)
+        links = exits.of(message, Channel(message.channel), exits.read_by(compiled.variables))
+        return compiled.render({**links, **context})
     except (RenderFailed, TemplateRefused):
         return ""

@@ -37,6 +37,7 @@ class Claimed:
     sending_at: datetime
     sealed: bytes | None = None
     contact_id: UUID | None = None
+    category: str = ""
     expires_at: datetime | None = None
     awaited: bool = False
     """Whether a request waits for the outcome."""
@@ -76,7 +77,7 @@ WITH wanted AS (
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', sending_at, 'worker', attempts FROM moved
 )
 SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, sealed, contact_id, expires_at, awaited, refusal.told AS refusal
+       throttles, on_unknown, sending_at, sealed, contact_id, category, expires_at, awaited, refusal.told AS refusal
   FROM moved r LEFT JOIN {probe} ON true ORDER BY n
 """
 
