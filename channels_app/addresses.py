@@ -43,6 +43,15 @@ def normalise(channel: Channel, address: str) -> str:
     return _NORMALISERS[channel](address)
 
 
+def name_destinations(names: Iterable[str]) -> None:
+    """Let webhooks go to these names too: destinations that an operator has set."""
+    _destinations.clear()
+    _destinations.update(names)
+
+
+_destinations: Final[set[str]] = set()
+
+
 def normalise_many(channel: Channel, addresses: Iterable[str]) -> list[str | InvalidAddress]:
     """Normalise each address; an error takes the place of an address that the channel cannot reach."""
     normaliser = _NORMALISERS[channel]
@@ -119,7 +128,8 @@ def _push(address: str) -> str:
 
 
 def _webhook(address: str) -> str:
-    return _url(_printable(address), ("http", "https"))
+    destination = _printable(address)
+    return destination if destination in _destinations else _url(destination, ("http", "https"))
 
 
 def _url(url: str, schemes: tuple[str, ...]) -> str:

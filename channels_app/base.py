@@ -57,6 +57,10 @@ class ChannelAdapter(ABC):
             ProviderMissing: a setting is missing or malformed.
         """
 
+    def takes(self, address: str) -> bool:
+        """Tell whether messages to such an address are for this provider, where a channel has several kinds."""
+        return True
+
     @abstractmethod
     def open(self) -> Session:
         """Give a new session; connections are made when the first message needs them."""

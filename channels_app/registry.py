@@ -17,6 +17,7 @@ SANDBOX: Final = "sandbox"
 ADAPTERS: Final[Mapping[str, str]] = {
     SANDBOX: "channels_app.adapters.sandbox:SandboxAdapter",
     "anymail": "channels_app.adapters.anymail:AnymailAdapter",
+    "apprise": "channels_app.adapters.apprise:AppriseAdapter",
     "inapp": "channels_app.adapters.inapp:InAppAdapter",
     "webpush": "channels_app.adapters.push:PushAdapter",
     "smtp": "channels_app.adapters.smtp:SmtpAdapter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,9 +36,33 @@ class Given:
     vapid_subject: str = ""
     telegram: Mapping[str, str] = field(default_factory=dict)
     webhook_secrets: Sequence[str] = ()
+    destinations: Mapping[str, str] = field(default_factory=dict)
+    """Names that webhooks go to → the URLs that Apprise knows them by."""
     allow: Sequence[str] = ()
     ca_file: str = ""
     sandbox: bool = False
+
+
+def destinations(text: str) -> dict[str, str]:
+    """Read `name=URL`, comma separated; a comma within a URL is no end of it.
+
+    Raises:
+        ImproperlyConfigured: a destination is malformed, or named twice.
+    """
+    found: dict[str, str] = {}
+    for word in _BETWEEN_DESTINATIONS.split(text.strip()) if text.strip() else ():
+        name, _, url = word.partition("=")
+        # What is malformed is not repeated: it may hold a secret.
+        if not _DESTINATION.match(name) or "://" not in url:
+            raise ImproperlyConfigured("APPRISE_URLS: a destination is written name=URL, its name in a-z, 0-9, . _ -")
+        if name in found:
+            raise ImproperlyConfigured(f"APPRISE_URLS: the destination {name} is there twice")
+        found[name] = url.strip()
+    return found
+
+
+_DESTINATION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+_BETWEEN_DESTINATIONS = re.compile(r"\s*,\s*(?=[^,=/]*=[^,/]*://)")
 
 
 def channels(given: Given) -> dict[str, list[Options]]:
@@ -53,7 +78,13 @@ def channels(given: Given) -> dict[str, list[Options]]:
         Channel.DIRECT: [] if given.sandbox else [{"adapter": "inapp"}],
     }
     fallback: list[Options] = [{"adapter": "sandbox"}] if given.sandbox else []
-    return {channel.value: found[channel] or list(fallback) for channel in Channel}
+    whole = {channel.value: found[channel] or list(fallback) for channel in Channel}
+    if given.destinations:
+        named = {"adapter": "apprise", "destinations": dict(given.destinations), "timeout": given.deadline}
+        # The sandbox takes whatever comes: names are asked for before it, but after the URLs of real webhooks.
+        place = len(found[Channel.WEBHOOK])
+        whole[Channel.WEBHOOK].insert(place, named)
+    return whole
 
 
 def rates(words: Sequence[str]) -> dict[str, float]:

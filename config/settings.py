@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from channels_app.egress import Egress
 from channels_app.errors import ProviderMissing
-from config.channels import Given, channels, rates
+from config.channels import Given, channels, destinations, rates
 from config.environment import Environment
 from config.logging import configure, logging_config
 from config.patience import PatientConnection
@@ -261,6 +261,8 @@ try:
 except ProviderMissing as error:
     raise ImproperlyConfigured(str(error)) from None
 WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS", [])
+APPRISE_URLS = destinations(env.text("APPRISE_URLS", ""))
+"""Names that webhooks may be sent to, beside URLs of anybody's → the URLs that Apprise knows them by."""
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", "")
 PROVIDER_RATES = rates(env.words("PROVIDER_RATES", []))
 """Messages a second that a provider takes at the most, by its name."""
@@ -286,6 +288,7 @@ CHANNELS = channels(
             "secret": env.text("TELEGRAM_WEBHOOK_SECRET", ""),
         },
         webhook_secrets=WEBHOOK_SECRETS,
+        destinations=APPRISE_URLS,
         allow=EGRESS_ALLOW,
         ca_file=env.text("EGRESS_CA_FILE", ""),
         sandbox=SANDBOX,

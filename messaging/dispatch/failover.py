@@ -1,7 +1,8 @@
 """Hands messages to a provider, and what it surely did not take to the next one, in the same delivery.
 
 What a provider could not take for now, or turned away because it is throttled or not set up, goes to the next provider
-of the channel while there is time. What may have been taken never does. A message is drawn from the claim once, and
+of the channel while there is time. What may have been taken never does. A message that is for a provider of another
+kind, as its address tells, goes there without a word. A message is drawn from the claim once, and
 while the next provider has it nothing further is drawn: so no more than one group is ever drawn and unanswered.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from channels_app.base import ChannelAdapter, Session
-from channels_app.types import Channel, NotConfigured, OutboundMessage, Outcome, Throttled, Transient
+from channels_app.types import Channel, NotConfigured, OutboundMessage, Outcome, Permanent, Throttled, Transient
 from messaging.dispatch import breakers, buckets
 from messaging.dispatch.breakers import State
 from messaging.dispatch.buckets import Want
@@ -28,6 +29,8 @@ PATIENCE: Final = 2
 """Messages in a row that a provider may fail before the rest of a claim goes to the next."""
 SLOW: Final = 3.0
 """Seconds after which a fault is not asked for twice in a claim."""
+
+_SOON: Final = 1.0
 
 Open = Callable[[ChannelAdapter], AbstractContextManager[Session]]
 MaySend = Callable[[], bool]
@@ -74,8 +77,6 @@ class _Way:
     choice: Choice
     granted: bool
     """Whether the messages' tokens were taken before the claim."""
-    alone: bool
-    """Whether there is nobody else: then only its breaker and its own wish end it."""
     troubled: bool = False
     trial: bool = False
     shut: bool = False
@@ -120,8 +121,10 @@ class _Way:
         self.drawn += 1
         self.answers.begin()
 
-    def note(self, outcome: Outcome, took: float) -> None:
-        """Count an answer, and see whether it is worth to go on with this provider."""
+    def note(self, outcome: Outcome, took: float, *, alone: bool) -> None:
+        """Count an answer, and see whether it is worth to go on with this provider. Where it is `alone`, with nobody
+        else for such a message, only its breaker and its own wish end it.
+        """
         if _is_unbegun(outcome):
             return
         self.answers.add(outcome)
@@ -136,7 +139,7 @@ class _Way:
             opened = breakers.note(self.channel, self.choice.name, outcome, fault=fault, troubled=self.troubled)
             self.troubled, self.trial = fault, False
             self.shut = self.shut or opened
-        if fault and not self.alone and (self._row >= PATIENCE or took > SLOW or isinstance(outcome, NotConfigured)):
+        if fault and not alone and (self._row >= PATIENCE or took > SLOW or isinstance(outcome, NotConfigured)):
             self.shut = True
 
     def end(self) -> None:
@@ -161,13 +164,14 @@ class Failover:
             channel=channel,
             choice=part.choice,
             granted=True,
-            alone=not others,
             troubled=part.troubled,
             trial=part.trial,
         )
         self._ways = [first]
-        self._ways += [_Way(channel=channel, choice=choice, granted=False, alone=False) for choice in others]
+        self._ways += [_Way(channel=channel, choice=choice, granted=False) for choice in others]
         self._over = False
+        self._lead: _Way | None = None
+        """Who takes what the last one did not: likely the next messages too."""
         self._whole = False
         """Whether a session drew whatever there was for it."""
 
@@ -186,10 +190,10 @@ class Failover:
         drawn."""
         try:
             while not self._over:
-                way = next((way for way in self._ways if not way.shut), None)
+                way = self._next()
                 if way is None:
                     return
-                self._whole = False
+                self._whole, self._lead = False, None
                 handed = yield from self._through(way, partial(self._drawn, way, batch), may_send)
                 # A session that left off by itself is not asked again.
                 self._over = self._over or not self._whole
@@ -197,10 +201,28 @@ class Failover:
                     if handed and other is not way and not other.shut:
                         handed = yield from self._hand_on(other, handed, may_send)
                 for message in handed:
-                    yield message.given_up()
+                    yield message.given_up() if message.told else self._untaken(message)
         finally:
             for way in self._ways:
                 way.end()
+
+    def _next(self) -> _Way | None:
+        """Who gets the next messages."""
+        if self._lead is not None and not self._lead.shut:
+            return self._lead
+        return next((way for way in self._ways if not way.shut), None)
+
+    def _takes(self, way: _Way, message: _Message) -> bool:
+        """Whether a message is one for this provider; where there is no other it says so itself."""
+        return len(self._ways) == 1 or way.choice.adapter.takes(message.outbound.address)
+
+    def _untaken(self, message: _Message) -> Answered:
+        """What counts where nobody was asked: the one that it is for is busy, or there is none."""
+        way = next((way for way in self._ways if self._takes(way, message)), None)
+        if way is not None:
+            return message.answered(way.choice.adapter, Throttled(wait=_SOON, code="provider_busy"))
+        refused = Permanent(code="unknown_destination", detail="no provider of the channel takes such an address")
+        return message.answered(self._ways[0].choice.adapter, refused)
 
     def _drawn(self, way: _Way, batch: Iterator[OutboundMessage], handed: list[_Message]) -> Iterator[_Message]:
         """Draw messages until one is to be handed on, or the provider may have no more."""
@@ -219,11 +241,13 @@ class Failover:
 
         def drawn(again: list[_Message]) -> Iterator[_Message]:
             for message in handed:
-                if time.monotonic() - message.since >= self._budget:
+                if time.monotonic() - message.since >= self._budget or not self._takes(way, message):
                     continue
                 if not way.admits():
                     return
                 waiting.remove(message)
+                if not message.told:
+                    self._lead = way
                 yield message
 
         refused = yield from self._through(way, drawn, may_send)
@@ -236,6 +260,9 @@ class Failover:
 
         def outbound() -> Iterator[OutboundMessage]:
             for message in drawn(handed):
+                if not self._takes(way, message):
+                    handed.append(message)
+                    continue
                 under_way[message.outbound.id] = message, time.monotonic()
                 way.begin()
                 yield message.outbound
@@ -249,8 +276,9 @@ class Failover:
                     yield Answered(id=message_id, outcome=outcome, adapter=adapter)
                     continue
                 message, begun = found
-                way.note(outcome, time.monotonic() - begun)
-                if self._goes_on(message, outcome):
+                alone = not any(other is not way and self._takes(other, message) for other in self._ways)
+                way.note(outcome, time.monotonic() - begun, alone=alone)
+                if not alone and _goes_on(message, outcome):
                     if not _is_unbegun(outcome):
                         message.told.append((adapter, outcome))
                     handed.append(message)
@@ -258,14 +286,13 @@ class Failover:
                     yield message.answered(adapter, outcome)
         return handed
 
-    def _goes_on(self, message: _Message, outcome: Outcome) -> bool:
-        """Whether the next provider may have a message: this one surely has it not, and is not the only one."""
-        if len(self._ways) == 1:
-            return False
-        if _is_unbegun(outcome):
-            # Nothing is begun any more. What another said before is what counts.
-            return bool(message.told)
-        return isinstance(outcome, Transient | NotConfigured | Throttled)
+
+def _goes_on(message: _Message, outcome: Outcome) -> bool:
+    """Whether the next provider may have a message: this one surely has it not."""
+    if _is_unbegun(outcome):
+        # Nothing is begun any more. What another said before is what counts.
+        return bool(message.told)
+    return isinstance(outcome, Transient | NotConfigured | Throttled)
 
 
 def _is_unbegun(outcome: Outcome) -> bool:

@@ -85,6 +85,17 @@ ROWS: Mapping[str, Mapping[Behaviour, str | Exempt]] = {
         Behaviour.GARBAGE: "garbage@example.com",
         Behaviour.ENDLESS: "endless@example.com",
     },
+    "apprise": {
+        Behaviour.ACCEPT: "/",
+        Behaviour.REFUSE: "/status-400",
+        Behaviour.FAIL: "/status-503",
+        Behaviour.THROTTLE: "/status-429",
+        Behaviour.STALL: "/stall",
+        Behaviour.DRIP: "/drip",
+        Behaviour.CUT_AFTER: "/cut",
+        Behaviour.GARBAGE: "/garbage",
+        Behaviour.ENDLESS: "/endless",
+    },
     "inapp": {
         Behaviour.ACCEPT: "ann",
         Behaviour.REFUSE: ASKS_NOBODY,

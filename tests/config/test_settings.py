@@ -120,9 +120,21 @@ def test_a_bot_and_signing_secrets_take_the_place_of_the_sandbox(project: Path) 
             "adapter": "webhook",
             "secrets": ["whsec_one", "whsec_two"],
             "allow": ["10.0.0.0/8", "hooks.internal"],
+            "ca_file": "",
             "timeout": 7.0,
         }
     ]
+
+
+def test_destinations_have_names_of_their_own(project: Path) -> None:
+    urls = {"ops": "slack://a/b/c?to=x,y=z", "on-call": "mailto://user:pass@example.com"}
+    environment = {"APPRISE_URLS": " , ".join(f"{name}={url}" for name, url in urls.items())}
+    (channels,) = values(project, {**PRODUCTION, **environment}, "CHANNELS")
+    assert channels["webhook"] == [{"adapter": "apprise", "destinations": urls, "timeout": 30.0}]
+    (channels,) = values(project, {**environment, "SANDBOX": "1"}, "CHANNELS")
+    assert [each["adapter"] for each in channels["webhook"]] == ["apprise", "sandbox"]
+    (channels,) = values(project, {**PRODUCTION, **environment, "WEBHOOK_SECRETS": "whsec_one"}, "CHANNELS")
+    assert [each["adapter"] for each in channels["webhook"]] == ["webhook", "apprise"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,7 @@ def test_a_bot_and_signing_secrets_take_the_place_of_the_sandbox(project: Path) 
         *(("PROVIDER_RATES", value) for value in ("smtp", "smtp=0", "smtp=-1", "smtp=nan", "=5", "smtp=fast")),
         *(("EMAIL_URL", f"smtp://one?weight={value}") for value in ("0", "1.5", "-1", "1001", "")),
         ("EGRESS_ALLOW", "http://inside/"),
+        *(("APPRISE_URLS", value) for value in ("ops", "ops=", "=json://a", "Ops=json://a", "a=json://a,a=json://b")),
         ("DISPATCH_ENV", "prod"),
         ("DATABASE_URL", "sqlite:///db"),
         ("MAX_ATTEMPTS", "0"),

@@ -1,0 +1,166 @@
+"""Destinations that Apprise reaches, by its json:// service against a server of our own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from channels_app import addresses
+from channels_app.adapters.apprise import AppriseAdapter
+from channels_app.adapters.webhook import WebhookAdapter
+from channels_app.base import ChannelAdapter
+from channels_app.errors import InvalidAddress, ProviderMissing
+from channels_app.types import (
+    Accepted,
+    Ambiguous,
+    Channel,
+    NotConfigured,
+    OnUnknown,
+    OutboundMessage,
+    Outcome,
+    Permanent,
+    Throttled,
+    Transient,
+)
+from tests.channels_app.contract import ROWS, AdapterContract, Behaviour, answers, make_message
+from tests.peers.http import Peer, running
+
+
+def adapter_for(peer: Peer, *paths: str, **options: Any) -> AppriseAdapter:
+    """Make an adapter to whose destinations the paths give their names."""
+    destinations = {path: f"json://127.0.0.1:{peer.port}{path}" for path in paths}
+    return AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": destinations, **options})
+
+
+def outcome(adapter: ChannelAdapter, message: OutboundMessage) -> Outcome:
+    (found,) = answers(adapter, [message])
+    return found
+
+
+def to(name: str = "/", **fields: Any) -> OutboundMessage:
+    return make_message(Channel.WEBHOOK, name, **fields)
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    with running() as peer:
+        yield peer
+
+
+class TestContract(AdapterContract):
+    name = "apprise"
+
+    @pytest.fixture
+    def adapter(self, peer) -> ChannelAdapter:
+        return adapter_for(peer, *(path for path in ROWS[self.name].values() if isinstance(path, str)))
+
+    @pytest.fixture
+    def hasty(self, peer) -> ChannelAdapter:
+        paths = (path for path in ROWS[self.name].values() if isinstance(path, str))
+        return adapter_for(peer, *paths, timeout=2.0)
+
+    def message(self, adapter: ChannelAdapter, behaviour: Behaviour = Behaviour.ACCEPT) -> OutboundMessage:
+        return to(self.address(behaviour))
+
+
+def test_subject_and_text_become_title_and_message(peer):
+    assert outcome(adapter_for(peer, "/"), to(subject="Disk", text="90 % & <more>", html="<b>90 %</b>")) == Accepted()
+    told = json.loads(peer.requests[0].body)
+    assert (told["title"], told["message"]) == ("Disk", "90 % & <more>")
+
+
+def test_a_body_stands_in_for_a_text_that_is_missing(peer):
+    outcome(adapter_for(peer, "/"), to(subject="", text="", html="<p>90&nbsp;%</p>"))
+    assert "90" in json.loads(peer.requests[0].body)["message"]
+
+
+def test_with_nothing_to_say_nobody_is_called(peer):
+    found = outcome(adapter_for(peer, "/"), to(text=""))
+    assert isinstance(found, Permanent)
+    assert found.code == "invalid_message"
+    assert peer.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "code"),
+    [
+        ("/status-302", Permanent, "http_302"),
+        ("/status-400", Permanent, "http_400"),
+        ("/status-401", NotConfigured, "provider_refused_credentials"),
+        ("/status-404", NotConfigured, "provider_refused_credentials"),
+        ("/status-408", Transient, "http_408"),
+        ("/status-429", Throttled, "throttled"),
+        ("/status-500", Transient, "http_500"),
+        ("/cut", Ambiguous, "outcome_unknown"),
+    ],
+)
+def test_what_apprise_tells_of_an_answer_decides(peer, path, kind, code):
+    found = outcome(adapter_for(peer, path), to(path))
+    assert (type(found), getattr(found, "code", "")) == (kind, code), found
+
+
+def test_the_words_of_apprise_are_kept(peer):
+    found = outcome(adapter_for(peer, "/status-503"), to("/status-503"))
+    assert isinstance(found, Transient)
+    assert "error=503" in found.detail
+
+
+def test_a_second_copy_is_better_than_none():
+    assert AppriseAdapter.on_unknown is OnUnknown.REPEAT
+
+
+def test_a_destination_that_no_setting_names_is_refused(peer):
+    found = outcome(adapter_for(peer, "/"), to("/other"))
+    assert isinstance(found, Permanent)
+    assert found.code == "unknown_destination"
+
+
+def test_names_are_for_apprise_and_urls_for_webhooks(peer):
+    apprise, webhook = adapter_for(peer, "/"), WebhookAdapter.from_options(Channel.WEBHOOK, {})
+    for address, named in (("/", True), ("https://example.com/hook", False)):
+        assert apprise.takes(address) is named
+        assert webhook.takes(address) is not named
+    assert not apprise.takes("/other")
+
+
+def test_a_webhook_may_go_to_a_name_that_is_set():
+    try:
+        addresses.name_destinations(["ops", "on-call"])
+        assert addresses.normalise(Channel.WEBHOOK, " ops ") == "ops"
+        assert addresses.normalise(Channel.WEBHOOK, "https://example.com/") == "https://example.com/"
+        for other in ("Ops", "nobody", "", "ops\n", "slack://token"):
+            with pytest.raises(InvalidAddress):
+                addresses.normalise(Channel.WEBHOOK, other)
+    finally:
+        addresses.name_destinations(())
+    with pytest.raises(InvalidAddress):
+        addresses.normalise(Channel.WEBHOOK, "ops")
+
+
+@pytest.mark.parametrize("path", ["/", "/status-400", "/cut"])
+def test_a_destinations_url_is_repeated_in_no_outcome_and_no_log(peer, caplog, path):
+    url = f"json://user:a-secret@127.0.0.1:{peer.port}{path}"
+    adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": {"ops": url}})
+    with caplog.at_level(logging.DEBUG):
+        found = outcome(adapter, to("ops", text="in confidence"))
+    for secret in ("a-secret", "in confidence"):
+        assert secret not in f"{found!r}{caplog.text}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"destinations": {}}, {"destinations": {"ops": "nothing://a-secret"}}, {"destinations": {"ops": ""}}],
+)
+def test_wrong_settings_are_refused_and_not_repeated(options):
+    with pytest.raises(ProviderMissing) as caught:
+        AppriseAdapter.from_options(Channel.WEBHOOK, options)
+    assert "a-secret" not in str(caught.value)
+
+
+def test_apprise_serves_webhooks_alone():
+    with pytest.raises(ProviderMissing, match="not of sms"):
+        AppriseAdapter.from_options(Channel.SMS, {"destinations": {"ops": "json://127.0.0.1"}})
