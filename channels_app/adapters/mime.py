@@ -161,6 +161,8 @@ class Frame:
     def _custom_headers(self, message: OutboundMessage) -> bytes:
         if not message.headers:
             return self._custom
+        if not self._shared.headers:
+            return custom_headers(message.headers)
         own = {name.lower() for name in message.headers}
         kept = {name: value for name, value in self._shared.headers.items() if name.lower() not in own}
         return custom_headers(kept) + custom_headers(message.headers)

@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -172,9 +173,11 @@ def _written(box: Mailbox) -> str:
 
 
 def _custom(name: str, value: str, field: str) -> bytes:
-    one_line(name, field)
-    if not _ALLOWED_HEADER.match(name) or len(name) > _HEADER_NAME_LIMIT:
-        raise InvalidMessage(f"the header {name[:_HEADER_NAME_LIMIT]} cannot be set", field=field)
+    if not _is_allowed(name):
+        raise InvalidMessage(f"the header {one_line(name, field)[:_HEADER_NAME_LIMIT]} cannot be set", field=field)
+    if value.isascii() and value.isprintable() and " " not in value and len(value) < HARD_LINE - len(name):
+        # One word has no place to be folded at. It is the form of links, which each recipient has of his own.
+        return f"{name}: {value}\r\n".encode()
     value = one_line(value, field).strip(" \t")
     if not value.isascii():
         return text_header(name, value, field)
@@ -184,6 +187,11 @@ def _custom(name: str, value: str, field: str) -> bytes:
     if any(len(line) > HARD_LINE for line in folded.split("\r\n")):
         raise InvalidMessage(f"the header {name} holds a word of more than {HARD_LINE} characters", field=field)
     return f"{folded}\r\n".encode()
+
+
+@lru_cache(maxsize=256)
+def _is_allowed(name: str) -> bool:
+    return len(name) <= _HEADER_NAME_LIMIT and _ALLOWED_HEADER.match(name) is not None
 
 
 def _encoded_words(value: str) -> str:

@@ -72,7 +72,7 @@ def headers(message: Whom, channel: Channel, given: Mapping[str, Any]) -> dict[s
     """
     if channel is not Channel.EMAIL or message.category == TRANSACTIONAL or not settings.PUBLIC_BASE_URL_IS_SET:
         return {}
-    if any(name.lower() == _HEADER.lower() for name in given):
+    if given and any(name.lower() == _HEADER.lower() for name in given):
         return {}
     # RFC 8058, 3.1: one click is for https alone.
     secure = settings.PUBLIC_BASE_URL.startswith("https://")

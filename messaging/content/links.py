@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
@@ -194,5 +195,9 @@ def _text(raw: bytes) -> str:
 
 
 def _sign(payload: bytes, secret: str) -> bytes:
-    key = hmac.digest(secret.encode(), b"dispatch links", "sha256")
-    return hmac.digest(key, payload, "sha256")
+    return hmac.digest(_key_of(secret), payload, "sha256")
+
+
+@lru_cache(maxsize=8)
+def _key_of(secret: str) -> bytes:
+    return hmac.digest(secret.encode(), b"dispatch links", "sha256")
