@@ -14,8 +14,7 @@ from datetime import timedelta
 from typing import Final, cast
 
 import structlog
-from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from channels_app.base import ChannelAdapter
@@ -34,6 +33,7 @@ _NUMBER: Final = re.compile(r"-[0-9]+\Z")
 _HOUR: Final = 3600
 _HOURS: Final = 24
 _FORGET: Final = 1000
+_NAMES: Final = "refused"
 
 
 def take(provider: str, callback: Callback) -> None:
@@ -60,6 +60,16 @@ def take(provider: str, callback: Callback) -> None:
     _report(adapter, callback, [each for each in said if isinstance(each, Receipt)])
 
 
+def check(provider: str) -> None:
+    """Say whether a provider of this name calls us: some ask before they believe in the URL.
+
+    Raises:
+        NotFound: none does.
+    """
+    if next(_adapters(provider), None) is None:
+        raise _unknown()
+
+
 def _signer(provider: str, callback: Callback) -> ChannelAdapter:
     """The adapter that finds the callback signed. Several channels may have the provider, each with its own secret."""
     refusal = ""
@@ -74,10 +84,14 @@ def _signer(provider: str, callback: Callback) -> ChannelAdapter:
         else:
             return adapter
     if not refusal:
-        raise NotFound("no provider of this name reports to us", code="provider_not_found")
+        raise _unknown()
     _count(_NUMBER.sub("", provider))
     log.warning("callback_refused", provider=provider, reason=refusal)
     raise Forbidden("the callback is not signed by the provider, or too old", code="callback_refused")
+
+
+def _unknown() -> NotFound:
+    return NotFound("no provider of this name reports to us", code="provider_not_found")
 
 
 def _adapters(provider: str) -> Iterator[ChannelAdapter]:
@@ -94,16 +108,18 @@ def _adapters(provider: str) -> Iterator[ChannelAdapter]:
 
 
 def _report(adapter: ChannelAdapter, callback: Callback, reports: Sequence[Receipt]) -> None:
-    new = receipts.keep(adapter.provider, reports)
-    if not new:
-        return
-    try:
-        receipts.apply(new)
-        if receipts.unmatched(new):
-            _keep_raw(adapter.provider, callback)
-    except DatabaseError as error:
-        # They are kept: the sweep applies them.
-        log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
+    # One commit for both: what cannot be applied now is kept all the same, and the sweep applies it.
+    with transaction.atomic():
+        new = receipts.keep(adapter.provider, reports)
+        if not new:
+            return
+        try:
+            with transaction.atomic():
+                receipts.apply(new)
+                if receipts.unmatched(new):
+                    _keep_raw(adapter.provider, callback)
+        except DatabaseError as error:
+            log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
 
 
 def _keep_raw(provider: str, callback: Callback) -> None:
@@ -131,6 +147,9 @@ def _count(provider: str) -> None:
         with queue.valkey().pipeline(transaction=False) as pipe:
             pipe.incr(key)
             pipe.expire(key, (_HOURS + 1) * _HOUR)
+            # Whoever reads need not load an adapter to know its name; none but a provider's own name gets here.
+            pipe.sadd(_NAMES, provider)
+            pipe.expire(_NAMES, (_HOURS + 1) * _HOUR)
             pipe.execute()
     except queue.Unreachable as error:
         log.warning("callback_not_counted", provider=provider, error=type(error).__name__)
@@ -142,7 +161,7 @@ def refused() -> dict[str, int]:
     Raises:
         queue.Unreachable: Valkey does not answer.
     """
-    names = sorted({each["adapter"] for options in settings.CHANNELS.values() for each in options})
+    names = sorted(cast("set[str]", queue.valkey().smembers(_NAMES)))
     hour = int(time.time()) // _HOUR
     keys = [_key(name, hour - past) for name in names for past in range(_HOURS)]
     found = cast("list[str | None]", queue.valkey().mget(keys)) if keys else []

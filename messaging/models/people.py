@@ -139,7 +139,7 @@ class Reason(models.TextChoices):
 class Suppression(models.Model):
     """An address that gets nothing more on a channel, in one category or, with `*`, in all of them.
 
-    Only a person lifts it; the row stays and says who did.
+    Only a person lifts it, somebody of the workspace or the recipient; the row stays and says which of them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -33,6 +33,11 @@ class ProviderCallback(ApiView):
         callbacks.take(provider, Callback(method="POST", url=_called(plain), headers=_headers(plain), body=body))
         return HttpResponse(status=200, content_type="text/plain")
 
+    def head(self, request: Request, provider: str) -> HttpResponse:
+        """Tell a provider that asks for it that its callbacks are taken here."""
+        callbacks.check(provider)
+        return HttpResponse(status=200, content_type="text/plain")
+
     def refuse(self, error: DispatchError) -> HttpResponse:
         refused: HttpResponse = self.refusal(self.request, error)
         return refused

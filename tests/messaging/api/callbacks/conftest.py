@@ -39,7 +39,7 @@ def peer(settings: Settings) -> Iterator[Twilio]:
             "telegram": [{"adapter": "telegram", "token": "123456:ABC-DEF1234ghIkl", "secret": SECRET}],
         }
         providers.registry.cache_clear()
-        for key in valkey().scan_iter("refused:*"):
+        for key in valkey().scan_iter("refused*"):
             valkey().delete(key)
         yield taken
     providers.registry.cache_clear()

@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 from django.test import Client
+from pytest_django import Settings
 
 from analytics import health
-from messaging.dispatch import callbacks, claims, delivery, receipts, sweeps, transitions
+from messaging.dispatch import callbacks, claims, delivery, providers, receipts, sweeps, transitions
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.transitions import Move
 from messaging.models import MessageEvent, RawCallback, ReceiptRecord
@@ -130,6 +131,19 @@ def test_a_callback_that_comes_before_our_own_record_waits_for_it(web: Client):
     assert check_all() == []
 
 
+def test_a_callback_without_our_id_that_comes_early_is_matched_later(web: Client):
+    key = accept()
+    lease, _ = claims.take(SMS, limit=1, group=1)
+
+    assert call(web, PATH, "SM1", "delivered").status_code == 200
+
+    moved = [Move(id=key, to=Status.SENT, provider="twilio", provider_message_id="SM1")]
+    transitions.flush_many(moved, claim_id=lease.claim_id, mark=1)
+    ReceiptRecord.objects.update(due_at=Now())
+    receipts.apply_due()
+    assert message(key).status == "DELIVERED"
+
+
 def test_a_report_of_sent_ends_an_unknown_outcome(web: Client, peer: Twilio):
     key = accept("+199920000000", on_unknown="")
     delivery.deliver(SMS)
@@ -177,9 +191,13 @@ class TestUnknown:
             assert call(web, path, "SM1", "delivered").status_code == 404
 
     def test_other_methods_are_refused(self, web: Client):
-        for method in ("GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"):
+        for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
             answer = web.generic(method, PATH)
-            assert (answer.status_code, answer["Allow"]) == (405, "POST")
+            assert (answer.status_code, answer["Allow"]) == (405, "POST, HEAD")
+
+    def test_a_provider_may_ask_whether_it_is_heard(self, web: Client):
+        assert web.head(PATH).status_code == 200
+        assert web.head("/api/v1/callbacks/nobody").status_code == 404
 
 
 class TestForged:
@@ -259,8 +277,12 @@ class TestBodies:
         assert ReceiptRecord.objects.count() == 1
 
 
-def test_whatsapp_and_sms_may_have_accounts_of_their_own(web: Client, sent: tuple[UUID, str, str]):
-    # The peer signs with the token of the account for sms; the one for whatsapp has another.
+def test_each_channel_may_have_an_account_of_its_own(web: Client, sent: tuple[UUID, str, str], settings: Settings):
     key, sid, path = sent
+    sms, whatsapp = settings.CHANNELS["sms"], settings.CHANNELS["whatsapp"]
+    settings.CHANNELS = {**settings.CHANNELS, "sms": whatsapp, "whatsapp": sms}
+    providers.registry.cache_clear()
+
     assert call(web, path, sid, "delivered").status_code == 200
+
     assert message(key).status == "DELIVERED"
