@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,10 @@ WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS", [])
 APPRISE_URLS = destinations(env.text("APPRISE_URLS", ""))
 """Names that webhooks may be sent to, beside URLs of anybody's → the URLs that Apprise knows them by."""
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", "")
+TELEGRAM_BOT_NAME = env.text("TELEGRAM_BOT_NAME", "").removeprefix("@")
+"""What the bot is called on Telegram; links to it need the name."""
+if TELEGRAM_BOT_NAME and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{4,31}", TELEGRAM_BOT_NAME):
+    raise ImproperlyConfigured("TELEGRAM_BOT_NAME: a bot's name has 5 to 32 letters, digits and _")
 PROVIDER_RATES = rates(env.words("PROVIDER_RATES", []))
 """Messages a second that a provider takes at the most, by its name."""
 CHANNELS = channels(
