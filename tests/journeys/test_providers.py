@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ import pytest
 from config.stack.servers import free_port
 from tests.client import Client
 from tests.ledger import Ledger, sink
-from tests.peers import smtp, twilio
+from tests.peers import http, smtp, twilio
+from tests.peers.http import Asked, Reply
 from tests.peers.smtp import Conduct
 from tests.running import Stack, eventually
 
@@ -114,21 +116,65 @@ def test_two_worker_processes_together_keep_to_the_rate(own: dict[str, str], tmp
         assert ledger.violations() == []
 
 
+TWILIO = {
+    "TWILIO_ACCOUNT_SID": twilio.ACCOUNT,
+    "TWILIO_AUTH_TOKEN": twilio.TOKEN,
+    "TWILIO_SMS_FROM": "+15005550006",
+}
+
+
+class Slow:
+    """A Twilio that takes its time for each message, and counts those that it has at one time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.at_once, self.most = seconds, 0, 0
+        self.twilio = twilio.Twilio()
+        self._lock = threading.Lock()
+
+    def answer(self, asked: Asked) -> Reply:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        time.sleep(self.seconds)
+        with self._lock:
+            self.at_once -= 1
+        return self.twilio.answer(asked)
+
+
+def test_a_slow_provider_is_sent_many_at_once(own: dict[str, str]) -> None:
+    slow = Slow(0.2)
+    with http.running(slow.answer) as peer, Stack(own, **TWILIO, TWILIO_API_BASE=peer.url("").rstrip("/")) as stack:
+        stack.start("api", "phone", "inside", "beat")
+        client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+        client.batch([f"+1202555{number:04d}" for number in range(200)], channel="sms")
+        eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{stack.tail('phone')}")
+        assert len(slow.twilio.taken) == 200
+        assert slow.most >= 16
+        assert ledger.violations() == []
+
+
+def test_a_stalled_provider_holds_up_no_other_channel(own: dict[str, str]) -> None:
+    with twilio.running() as (peer, _), Stack(own, **TWILIO, TWILIO_API_BASE=peer.url("").rstrip("/")) as stack:
+        stack.start("api", "phone", "inside", "beat")
+        client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+        client.batch([f"+19991{number:05d}" for number in range(100)], channel="sms")
+        eventually(lambda: ledger.counts().get("SENDING"), lambda: str(ledger.counts()))
+        others = client.batch([f"+1202555{number:04d}" for number in range(1000, 1020)], channel="whatsapp")
+        eventually(
+            lambda: all(client.message(key)["status"] == "DELIVERED" for key in others),
+            lambda: f"{ledger.counts()}\n{stack.tail('phone')}",
+        )
+        assert ledger.number("SELECT count(*) FROM messaging_message WHERE channel = 'sms' AND status = 'SENDING'")
+
+
 def test_twilio_is_asked_about_a_message_whose_answer_was_lost(own: dict[str, str]) -> None:
-    with twilio.running() as (peer, taken):
-        variables = {
-            "TWILIO_ACCOUNT_SID": twilio.ACCOUNT,
-            "TWILIO_AUTH_TOKEN": twilio.TOKEN,
-            "TWILIO_SMS_FROM": "+15005550006",
-            "TWILIO_API_BASE": peer.url("").rstrip("/"),
-        }
-        with Stack(own, **variables) as stack:
-            stack.start("api", "phone", "inside", "beat")
-            client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
-            key = client.send("+19992000001", channel="sms", text="Your code is 1234")
-            eventually(lambda: client.message(key)["status"] == "SENT", lambda: str(client.message(key)))
-            (row,) = taken.taken
-            found = client.message(key)
-            assert (found["provider_message_id"], found["attempts"]) == (row["sid"], 1)
-            assert ledger.timeline(key) == ["queued", "sending", "outcome_unknown", "sent"]
-            assert ledger.violations() == []
+    with twilio.running() as (peer, taken), Stack(own, **TWILIO, TWILIO_API_BASE=peer.url("").rstrip("/")) as stack:
+        stack.start("api", "phone", "inside", "beat")
+        client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
+        key = client.send("+19992000001", channel="sms", text="Your code is 1234")
+        eventually(lambda: client.message(key)["status"] == "SENT", lambda: str(client.message(key)))
+        (row,) = taken.taken
+        found = client.message(key)
+        assert (found["provider_message_id"], found["attempts"]) == (row["sid"], 1)
+        assert ledger.timeline(key) == ["queued", "sending", "outcome_unknown", "sent"]
+        assert ledger.violations() == []
