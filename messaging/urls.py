@@ -34,6 +34,7 @@ CAMPAIGNOS = Surface(
         "/api/openapi",
         "/api/unsubscribe",
         "/api/preferences",
+        "/api/webhooks",
     ),
     refuse=refused,
 )

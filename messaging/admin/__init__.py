@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 
-from messaging.admin import campaigns, figures, messages, people, templates, tenancy, traffic
+from messaging.admin import campaigns, figures, messages, people, templates, tenancy, traffic, webhooks
 from messaging.admin.entrance import SignInForm
 
-__all__ = ["campaigns", "figures", "messages", "people", "templates", "tenancy", "traffic"]
+__all__ = ["campaigns", "figures", "messages", "people", "templates", "tenancy", "traffic", "webhooks"]
 
 admin.site.site_header = admin.site.site_title = "Dispatch"
 admin.site.index_title = "Operations"

@@ -19,7 +19,7 @@ from messaging.webhooks.types import TEST
 _STAMPS: Final = tuple(s.stamp for s in Status if s.stamp is not None and s is not Status.CANCELLED)
 _STATUS: Final = {Status.SCHEDULED: "QUEUED", Status.CANCELLED: "FAILED"}
 """Statuses that the surface has another word for."""
-_EVENT: Final = {"message.scheduled": "message.queued", "message.cancelled": "message.failed"}
+_EVENT: Final = {"message.cancelled": "message.failed"}
 """Events that the surface has another word for."""
 
 

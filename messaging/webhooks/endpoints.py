@@ -22,8 +22,8 @@ from messaging.errors import Conflict, Invalid, NotFound
 from messaging.models import WebhookEndpoint
 from messaging.models.keys import uuid7
 from messaging.people.lines import line
-from messaging.tenancy.access import Caller, demand_live
-from messaging.webhooks.types import TYPES
+from messaging.tenancy.access import Caller, demand, demand_live
+from messaging.webhooks.types import MESSAGES, TYPES
 
 MOST: Final = 50
 """Endpoints of a workspace."""
@@ -74,7 +74,7 @@ def create(
 
     Raises:
         Invalid: the URL may not be posted to, or a value is malformed.
-        Forbidden: a test key asks for more than messages in test mode.
+        Forbidden: a test key asks for more than messages in test mode, or the caller may not see what is told.
         Conflict: the workspace has as many endpoints as it may have.
     """
     if not test:
@@ -88,6 +88,7 @@ def create(
         test=test,
         format=format,
     )
+    _demand_sight(caller, row)
     secret = signatures.new_secret()
     row.secret = signatures.kept(secret, workspace_id=row.workspace_id, endpoint_id=row.id)
     with transaction.atomic():
@@ -109,7 +110,8 @@ def update(
     Raises:
         NotFound: the workspace has no such endpoint.
         Invalid: the URL may not be posted to, or a value is malformed.
-        Forbidden: a test key asks to change an endpoint that hears of real messages.
+        Forbidden: a test key asks to change an endpoint that hears of real messages, or the caller may not see what
+            is told.
     """
     with transaction.atomic():
         row = _within_reach(caller, endpoint_id, format)
@@ -123,6 +125,7 @@ def update(
             row.active = changes["active"]
             if row.active:
                 _begin_again(row)
+        _demand_sight(caller, row)
         row.updated_at = Now()
         row.save()
     return _fresh(row)
@@ -155,6 +158,7 @@ def rotate(
     secret = signatures.new_secret()
     with transaction.atomic():
         row = _within_reach(caller, endpoint_id, format)
+        _demand_sight(caller, row)
         row.previous_secret = row.secret if overlap_hours else None
         row.previous_until = Now() + timedelta(hours=overlap_hours) if overlap_hours else None
         row.secret = signatures.kept(secret, workspace_id=row.workspace_id, endpoint_id=row.id)
@@ -220,6 +224,16 @@ def _within_reach(caller: Caller, endpoint_id: UUID, format: Format | None) -> W
     if locked is None:
         raise NotFound("There is no such webhook endpoint.", code="webhook_endpoint_not_found")
     return locked
+
+
+def _demand_sight(caller: Caller, row: WebhookEndpoint) -> None:
+    """Let nobody be told by an endpoint what they may not see, nor tell by its secret what they may not write."""
+    wanted = row.types or TYPES
+    needed = {"messages:read" if word in MESSAGES else "contacts:read" for word in wanted}
+    if row.format == Format.CAMPAIGNOS:
+        needed.add("contacts:write")
+    for scope in sorted(needed):
+        demand(caller, scope)
 
 
 def _begin_again(row: WebhookEndpoint) -> None:

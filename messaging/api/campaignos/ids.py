@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SUBSCRIPTION = "ps"
     API_KEY = "ak"
     MEMBER = "mem"
+    WEBHOOK = "wh"
 
     @overload
     def show(self, key: UUID) -> str: ...
@@ -77,6 +78,7 @@ _NAMES: dict[Kind, str] = {
     Kind.SUBSCRIPTION: "push subscription",
     Kind.API_KEY: "API key",
     Kind.MEMBER: "member",
+    Kind.WEBHOOK: "webhook",
 }
 
 

@@ -22,6 +22,7 @@ from messaging.api.campaignos.views import (
     push,
     session,
     templates,
+    webhooks,
     workspaces,
 )
 
@@ -71,7 +72,10 @@ urlpatterns = [
     *within("campaigns/<cmp:campaign_id>/execute", campaigns.CampaignExecute.as_view(), "campaign-execute"),
     *within("events", events.EventList.as_view(), "events"),
     *within("push", push.SubscriptionList.as_view(), "push"),
+    *within("webhooks", webhooks.WebhookList.as_view(), "webhooks"),
+    *within("webhooks/<wh:webhook_id>", webhooks.WebhookDetail.as_view(), "webhook"),
+    *both("webhooks/inbound/<wh:webhook_id>", webhooks.Inbound.as_view(), "webhook-inbound"),
     *both("unsubscribe", consent.Unsubscribe.as_view(), "unsubscribe"),
     *both("preferences", consent.PreferenceCentre.as_view(), "preferences"),
-    re_path(r"^(?:workspaces|auth|health|openapi|unsubscribe|preferences)(?:/[\s\S]*)?\Z", Nothing.as_view()),
+    re_path(r"^(?:workspaces|auth|health|openapi|unsubscribe|preferences|webhooks)(?:/[\s\S]*)?\Z", Nothing.as_view()),
 ]

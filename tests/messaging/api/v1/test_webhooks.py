@@ -203,3 +203,13 @@ def test_the_workspaces_own_secrets_are_shown_where_there_are_any(
 
 def test_every_type_may_be_asked_for(caller: Caller) -> None:
     assert made(caller, types=list(TYPES))["types"] == list(TYPES)
+
+
+def test_nobody_is_told_by_an_endpoint_what_they_may_not_see(caller: Caller) -> None:
+    blind = make_caller(workspace=caller.workspace, scopes=["webhooks:write", "contacts:read"])
+    assert_problem(blind.post(PATH, {"url": URL}), 403, "missing_scope")
+    own = f"{PATH}/{made(blind, types=['contact.created'])['id']}"
+    assert_problem(blind.ask("PATCH", own, {"types": ["message.sent"]}), 403, "missing_scope")
+    other = f"{PATH}/{made(caller)['id']}"
+    assert_problem(blind.ask("PATCH", other, {"url": "https://mine.example.com/"}), 403, "missing_scope")
+    assert_problem(blind.post(f"{other}/rotate"), 403, "missing_scope")
