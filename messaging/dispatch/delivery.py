@@ -240,6 +240,7 @@ class _Run:
             max_attempts=message.max_attempts,
             policy=providers.policy(answered.adapter),
             unknown=retry.wish(message.on_unknown, answered.adapter.on_unknown),
+            throttles=message.throttles,
         )
         reports: tuple[Receipt, ...] = outcome.receipts if isinstance(outcome, _REPORTING) else ()
         if isinstance(outcome, _DEVICES):
@@ -272,8 +273,8 @@ def _move(answered: Answered, decision: retry.Decision) -> Move:
             return Move(to=Status.QUEUED, due=wait, refund=refund, code=code, error=error, **common)
         case Hold(wait=wait):
             return Move(type="outcome_unknown", due=wait, code=code, error=error, detail=tried, **common)
-        case Fail():
-            return Move(to=Status.FAILED, code=code, error=error, detail=tried, **common)
+        case Fail(code=why):
+            return Move(to=Status.FAILED, code=why or code, error=error, detail=tried, **common)
 
 
 @contextmanager

@@ -22,6 +22,12 @@ LONGEST_WAIT = 24 * 3600.0
 SHORTEST_WAIT = 1.0
 """Seconds that a throttled message waits at least: what costs no attempt must not go round and round."""
 
+PATIENT_THROTTLES = 10
+"""Times that a message waits no longer than the provider asks; then each wait is twice the one before."""
+
+MOST_THROTTLES = 100
+"""Times that a message waits in all. With the longest back-off at its default that takes about a day."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
@@ -61,6 +67,9 @@ class Hold:
 class Fail:
     """It ends here."""
 
+    code: str = ""
+    """Why, where the outcome does not say it."""
+
 
 Decision = Sent | Again | Hold | Fail
 
@@ -88,14 +97,21 @@ def clean_wait(seconds: float | None) -> float | None:
 
 
 def decide(
-    outcome: Outcome, *, attempts: int, max_attempts: int, policy: Policy, unknown: OnUnknown | None
+    outcome: Outcome,
+    *,
+    attempts: int,
+    max_attempts: int,
+    policy: Policy,
+    unknown: OnUnknown | None,
+    throttles: int = 0,
 ) -> Decision:
-    """What becomes of a message after an attempt; `attempts` counts the one that was just made."""
+    """What becomes of a message after an attempt; `attempts` counts the one that was just made, `throttles` the times
+    that it was put off before."""
     match outcome:
         case Accepted():
             return Sent()
         case Throttled(wait=wait):
-            return Again(wait=max(clean_wait(wait) or 0.0, SHORTEST_WAIT), refund=True)
+            return _put_off(clean_wait(wait) or 0.0, throttles=throttles, policy=policy)
         case Permanent() | NotConfigured():
             return Fail()
         case Transient(retry_after=retry_after):
@@ -104,6 +120,16 @@ def decide(
             return Again(wait=max(backoff(attempts, policy), clean_wait(retry_after) or 0.0))
         case Ambiguous():
             return after_doubt(attempts=attempts, max_attempts=max_attempts, policy=policy, unknown=unknown)
+
+
+def _put_off(wait: float, *, throttles: int, policy: Policy) -> Decision:
+    """What becomes of a message that is to wait. One that was not begun, which waits for nobody, does so for ever."""
+    if wait <= 0:
+        return Again(wait=SHORTEST_WAIT, refund=True)
+    if throttles >= MOST_THROTTLES:
+        return Fail(code="throttled_too_long")
+    longer = 2.0 ** min(max(throttles - PATIENT_THROTTLES, 0), 32)
+    return Again(wait=max(wait, min(SHORTEST_WAIT * longer, policy.limit), SHORTEST_WAIT), refund=True)
 
 
 def after_doubt(*, attempts: int, max_attempts: int, policy: Policy, unknown: OnUnknown | None) -> Decision:

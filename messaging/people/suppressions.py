@@ -24,6 +24,7 @@ from messaging.models.people import ALL
 from messaging.people import changes, recipients
 from messaging.people.consent import checked_category
 from messaging.people.contacts import CHANNELS
+from messaging.people.refusals import TRANSACTIONAL
 
 
 def suppressions_of(*, workspace_id: UUID) -> QuerySet[Suppression]:
@@ -163,6 +164,9 @@ _REASONS: Final = {
     ReceiptKind.COMPLAINED: Reason.COMPLAINED,
     ReceiptKind.UNSUBSCRIBED: Reason.OPTED_OUT,
 }
+BLOCKED: Final = "blocked"
+"""The code of an opt-out from the sender, whatever he has to say."""
+_WHOLE: Final = (ALL, TRANSACTIONAL)
 BEARING: Final = frozenset(_REASONS)
 """The reports that suppress."""
 
@@ -217,7 +221,8 @@ class _About:
 
 def record(reports: Sequence[Report]) -> None:
     """Suppress what providers report: a hard bounce or a complaint keeps the address from everything, an opt-out keeps
-    the contact, or the address of somebody unknown, from the message's category. Runs in the caller's transaction.
+    the contact, or the address of somebody unknown, from the message's category, and from every one where the sender
+    was blocked. Runs in the caller's transaction.
 
     What the sandbox plays suppresses contacts only, and never an address that asks for the outcome by its spelling.
     """
@@ -229,17 +234,18 @@ def record(reports: Sequence[Report]) -> None:
         cursor.execute(_ABOUT, [ids, ids[0], ids[-1]])
         known = {row[0]: row for row in cursor.fetchall()}
     found = [
-        _about(known[each.message_id], _REASONS[each.kind], each.provider)
+        _about(known[each.message_id], _REASONS[each.kind], each.provider, category)
         for each in bearing
         if each.message_id in known
+        for category in (_WHOLE if each.code == BLOCKED else (known[each.message_id][4],))
     ]
     real = [each for each in found if each.provider != SANDBOX or _may_play(each)]
     _opt_out([each for each in real if each.reason is Reason.OPTED_OUT and each.contact_id is not None])
     _suppress([each for each in real if each.reason is not Reason.OPTED_OUT or each.contact_id is None])
 
 
-def _about(row: Sequence[Any], reason: Reason, provider: str) -> _About:
-    message_id, workspace_id, channel, address, category, contact_id = row
+def _about(row: Sequence[Any], reason: Reason, provider: str, category: str) -> _About:
+    message_id, workspace_id, channel, address, _, contact_id = row
     return _About(
         message_id=message_id,
         workspace_id=workspace_id,

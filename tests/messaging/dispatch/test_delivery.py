@@ -28,7 +28,7 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
-from messaging.dispatch import claims, delivery, providers, queue, receipts, sweeps
+from messaging.dispatch import claims, delivery, providers, queue, receipts, retry, sweeps
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Content, Message, MessageEvent, ReceiptRecord, Suppression, Workspace
 from messaging.models.keys import uuid7
@@ -97,6 +97,17 @@ class TestOutcomes:
         assert [e.type for e in row.events.all()] == ["queued", "sending", "failed", "late_receipt"]
         suppressed = Suppression.objects.get(workspace_id=workspace.id)
         assert (suppressed.address, suppressed.reason, suppressed.message_id) == (row.recipient, "opted_out", key)
+        assert check_all() == []
+
+    def test_a_message_that_was_put_off_too_often_ends(self, workspace: Workspace, install: Install):
+        install(answer(Throttled(wait=5.0, detail="not today")))
+        key = accept_message(workspace)
+        Message.objects.filter(pk=key).update(throttles=retry.MOST_THROTTLES)
+
+        delivery.deliver(EMAIL)
+
+        row = message(key)
+        assert (row.status, row.error_code, row.error_detail) == ("FAILED", "throttled_too_long", "not today")
         assert check_all() == []
 
     def test_a_messages_own_data_goes_to_the_provider_with_it(self, workspace: Workspace, install: Install):

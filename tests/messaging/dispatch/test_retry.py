@@ -9,6 +9,8 @@ import pytest
 from channels_app.types import Accepted, Ambiguous, NotConfigured, OnUnknown, Permanent, Throttled, Transient
 from messaging.dispatch.retry import (
     LONGEST_WAIT,
+    MOST_THROTTLES,
+    PATIENT_THROTTLES,
     SHORTEST_WAIT,
     Again,
     Decision,
@@ -63,6 +65,32 @@ def test_a_throttled_message_waits_at_least_a_moment(wait: float):
 def test_no_provider_can_put_a_message_off_for_years(wait: float):
     assert decided(Throttled(wait=wait)) == Again(wait=LONGEST_WAIT, refund=True)
     assert decided(Transient(code="x", retry_after=wait)) == Again(wait=LONGEST_WAIT)
+
+
+def put_off(throttles: int, wait: float = 2.0) -> Decision:
+    outcome = Throttled(wait=wait)
+    return decide(outcome, attempts=1, max_attempts=3, policy=POLICY, unknown=None, throttles=throttles)
+
+
+@pytest.mark.parametrize(
+    ("throttles", "wait"), [(0, 2.0), (PATIENT_THROTTLES, 2.0), (PATIENT_THROTTLES + 3, 8.0), (60, 900.0), (99, 900.0)]
+)
+def test_a_message_that_is_put_off_again_and_again_waits_longer_and_longer(throttles: int, wait: float):
+    assert put_off(throttles) == Again(wait=wait, refund=True)
+
+
+def test_a_provider_that_asks_for_more_gets_it_however_often_it_asked():
+    assert put_off(60, wait=5_000.0) == Again(wait=5_000.0, refund=True)
+
+
+def test_no_message_is_put_off_for_ever():
+    assert put_off(MOST_THROTTLES) == Fail(code="throttled_too_long")
+    waited = sum(decision.wait for number in range(MOST_THROTTLES) if isinstance(decision := put_off(number), Again))
+    assert 18 * 3_600 < waited < 30 * 3_600
+
+
+def test_what_was_never_begun_waits_without_end():
+    assert put_off(10_000, wait=0.0) == Again(wait=SHORTEST_WAIT, refund=True)
 
 
 def test_a_provider_that_asks_for_less_than_the_backoff_gets_the_backoff():

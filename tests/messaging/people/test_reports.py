@@ -94,6 +94,21 @@ def test_an_opt_out_of_a_contact_is_the_contacts_consent(workspace: Workspace, i
     assert accept_to(workspace, contact, category="news").status == "QUEUED"
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_whoever_blocked_the_sender_gets_nothing_at_all(workspace: Workspace, install: Install, known: bool):
+    install(reporting(ReceiptKind.UNSUBSCRIBED, code="blocked"))
+    contact = make_contact(workspace) if known else None
+    accept = accept_message(workspace, "bob@example.com", category="news")
+    send(accept_to(workspace, contact, category="news").id if contact else accept)
+    if contact:
+        assert said(contact) == {("email", "*"): "opted_out", ("email", "transactional"): "opted_out"}
+    for category in ("news", "offers", "transactional"):
+        again = accept_to(workspace, contact, category=category) if contact else None
+        again = again or message(accept_message(workspace, "bob@example.com", category=category))
+        assert again.error_code == "suppressed"
+    assert check_all() == []
+
+
 def test_a_late_report_suppresses_all_the_same(workspace: Workspace, install: Install):
     install(reporting(ReceiptKind.BOUNCED, ReceiptKind.UNSUBSCRIBED))
     contact = make_contact(workspace)
