@@ -16,8 +16,8 @@ from config.stack.up import Wish
 _PASSED_ON = {
     "manage": "run manage.py in the environment of the home",
     "test": "run every test; arguments go to pytest",
-    "check": "lint, types, import rules, migrations",
-    "demo": "send on every channel and show each message walk its states",
+    "check": "lint, types, import rules, migrations (--browser: web push in a real browser instead)",
+    "demo": "send on every channel and show each message walk its states (--peers: by providers on loopback)",
     "bench": "print the performance table",
     "chaos": "kill things under load and count what was accepted, lost and doubled",
     "fuzz": "ask every operation for what nobody would ask for",

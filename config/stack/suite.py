@@ -1,20 +1,21 @@
 """Commands of developers and of people who try it out: manage, test, check, demo, and what runs from tests/."""
 
+import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from config.stack.control import down
 from config.stack.errors import StackError
 from config.stack.home import CLONE, Home, temporary_home
 from config.stack.keyring import Keyring, keyring
 from config.stack.pair import forget, temporary_pair, wants_postgres, wants_valkey
-from config.stack.servers import free_port
+from config.stack.servers import LOOPBACK, free_port
 from config.stack.start import background
 from config.stack.state import running
 from config.stack.variables import Ports, known_ports, variables
@@ -61,20 +62,58 @@ def module(home: Home | None, name: str, arguments: Sequence[str]) -> int:
 
 
 def demo(home: Home, arguments: Sequence[str]) -> int:
-    """Run the demo on the stack of the home, or on one that lives as long as the demo."""
+    """Run the demo on the stack of the home, or on one that lives as long as the demo.
+
+    With `--peers` it is always one of its own, whose providers are peers on loopback.
+    """
+    wished = [argument for argument in arguments if argument != "--peers"]
+    if len(wished) < len(arguments):
+        return _demo_with_peers(wished)
     state = running(home)
     if state is not None and state.ready:
         return manage(home, ["demo", *arguments])
-    # As by Ctrl-C: what was started for the demo is stopped with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with temporary_home("demo") as own:
-        print("Dispatch does not run: starting one for the demo", flush=True)
-        try:
-            code = background(own, ["--port", str(free_port())])
-            return code or manage(own, ["demo", *arguments])
-        finally:
-            down(own)
-            forget(own)
+    print("Dispatch does not run: starting one for the demo", flush=True)
+    with _interruptible(), temporary_home("demo") as own:
+        return _demo_on(own, free_port(), arguments)
+
+
+def _demo_with_peers(arguments: Sequence[str]) -> int:
+    port = free_port()
+    print("Starting loopback providers, and a Dispatch that talks to them", flush=True)
+    with _interruptible(), temporary_home("demo") as own:
+        own.make()
+        command = [sys.executable, "-m", "tests.peers", "--base-url", f"http://{LOOPBACK}:{port}"]
+        with subprocess.Popen(
+            [*command, "--folder", str(own.root)], cwd=CLONE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as peers:
+            try:
+                told = peers.stdout.readline() if peers.stdout else ""
+                if not told:
+                    raise StackError("the loopback providers did not start")
+                (own.root / "peers.json").write_text(told)
+                os.environ.update(json.loads(told)["env"])
+                return _demo_on(own, port, ["--peers", str(own.root / "peers.json"), *arguments])
+            finally:
+                peers.terminate()
+
+
+def _demo_on(own: Home, port: int, arguments: Sequence[str]) -> int:
+    try:
+        code = background(own, ["--port", str(port)])
+        return code or manage(own, ["demo", *arguments])
+    finally:
+        down(own)
+        forget(own)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """As by Ctrl-C: what was started for the demo is stopped with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _checks() -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from channels_app.registry import reports_delivery
+from messaging.management import peers
 from messaging.management.client import ApiClient
 from messaging.management.terminal import coloured, console
 from messaging.state import Status
@@ -62,10 +64,14 @@ class Walk:
     steps: list[tuple[str, float]] = field(default_factory=list)
     """Event types in order, each with the milliseconds since the message was accepted."""
     shown: int = 0
+    ends: str = ""
+    """The state that it should come to, where that is known."""
 
     @property
     def arrived(self) -> bool:
         """Whether a receipt told so, or its provider took it and sends no receipts, as SMTP does."""
+        if self.ends:
+            return self.status == self.ends
         if self.status == Status.SENT:
             return reports_delivery(self.provider) is False
         return self.status in ARRIVED
@@ -99,6 +105,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--base-url", default=None, help="of the API; by default that of the running stack")
         parser.add_argument("--api-key", default=None, help="by default the one in credentials.json")
+        parser.add_argument(
+            "--peers", type=Path, default=None, metavar="FILE", help="what loopback providers told of themselves"
+        )
         parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for all of it")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -106,7 +115,10 @@ class Command(BaseCommand):
         ends = time.monotonic() + options["timeout"]
         screen = console(self.stdout)
         with ApiClient(base_url, api_key, timeout=options["timeout"]) as client:
-            walks = [*_send_singles(client), *_send_batch(client)]
+            walks = [*_send_singles(client, options["peers"]), *_send_batch(client)]
+            if options["peers"]:
+                for walk in walks:
+                    walk.ends = peers.ENDS[walk.label.partition(" ")[0]]
             screen.print(f"{len(walks)} messages accepted by {escape(base_url)}")
             if screen.is_terminal:
                 with Live(_table(walks), console=screen, refresh_per_second=10) as live:
@@ -134,10 +146,14 @@ def _credentials(base_url: str | None, api_key: str | None) -> tuple[str, str]:
         raise CommandError(f"{path} tells no base_url and api_key: is the stack up? (./dispatch up)") from None
 
 
-def _send_singles(client: ApiClient) -> list[Walk]:
-    own = {"direct": {"to": client.get("/api/v1/me")["avatar_id"]}}
-    accepted = [client.post("/api/v1/messages", {**message, **own.get(message["channel"], {})}) for message in MESSAGES]
-    return [Walk(id=each["id"], label=each["channel"]) for each in accepted]
+def _send_singles(client: ApiClient, told: Path | None) -> list[Walk]:
+    own: dict[str, dict[str, Any]] = {"direct": {"to": client.get("/api/v1/me")["avatar_id"]}}
+    if told is not None:
+        own |= peers.recipients(client, peers.read(told))
+    sent = [(message["channel"], {**message, **own.get(message["channel"], {})}) for message in MESSAGES]
+    if told is not None:
+        sent.append(("apprise", dict(peers.ALARM)))
+    return [Walk(id=client.post("/api/v1/messages", message)["id"], label=label) for label, message in sent]
 
 
 def _send_batch(client: ApiClient) -> list[Walk]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from messaging.management.commands.demo import Walk
+import pytest
+from django.core.management.base import CommandError
+
+from messaging.management import peers
+from messaging.management.commands.demo import MESSAGES, Walk
 
 
 def walk(status: str, provider: str | None) -> Walk:
@@ -38,3 +42,23 @@ def test_what_ended_badly_is_over_and_has_not_arrived(status: str) -> None:
 @pytest.mark.parametrize("status", ["QUEUED", "SENDING"])
 def test_what_is_under_way_is_not_over(status: str) -> None:
     assert not walk(status, None).over
+
+
+@pytest.mark.parametrize(("status", "arrived"), [("SENT", False), ("DELIVERED", False), ("OPENED", True)])
+def test_where_its_end_is_known_nothing_short_of_it_has_arrived(status: str, arrived: bool) -> None:
+    followed = walk(status, "smtp")
+    followed.ends = "OPENED"
+    assert followed.arrived is arrived
+
+
+def test_the_end_of_every_message_of_the_demo_is_known() -> None:
+    assert {message["channel"] for message in MESSAGES} | {"batch", "apprise"} == set(peers.ENDS)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}"])
+def test_a_file_that_tells_of_no_peers_is_named(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "peers.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CommandError, match=r"peers\.json"):
+        peers.read(path)
