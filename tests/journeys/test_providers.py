@@ -146,7 +146,7 @@ def test_a_slow_provider_is_sent_many_at_once(own: dict[str, str]) -> None:
     with http.running(slow.answer) as peer, Stack(own, **TWILIO, TWILIO_API_BASE=peer.url("").rstrip("/")) as stack:
         stack.start("api", "phone", "inside", "beat")
         client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
-        client.batch([f"+1202555{number:04d}" for number in range(200)], channel="sms")
+        client.batch([f"+1202555{number:04d}" for number in range(200)], channel="sms", subject=None)
         eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{stack.tail('phone')}")
         assert len(slow.twilio.taken) == 200
         assert slow.most >= 16
@@ -157,9 +157,11 @@ def test_a_stalled_provider_holds_up_no_other_channel(own: dict[str, str]) -> No
     with twilio.running() as (peer, _), Stack(own, **TWILIO, TWILIO_API_BASE=peer.url("").rstrip("/")) as stack:
         stack.start("api", "phone", "inside", "beat")
         client, ledger = Client(stack), Ledger(own["DATABASE_URL"])
-        client.batch([f"+19991{number:05d}" for number in range(100)], channel="sms")
+        client.batch([f"+19991{number:05d}" for number in range(100)], channel="sms", subject=None)
         eventually(lambda: ledger.counts().get("SENDING"), lambda: str(ledger.counts()))
-        others = client.batch([f"+1202555{number:04d}" for number in range(1000, 1020)], channel="whatsapp")
+        others = client.batch(
+            [f"+1202555{number:04d}" for number in range(1000, 1020)], channel="whatsapp", subject=None
+        )
         eventually(
             lambda: all(client.message(key)["status"] == "DELIVERED" for key in others),
             lambda: f"{ledger.counts()}\n{stack.tail('phone')}",
