@@ -160,7 +160,7 @@ class SmtpAdapter(ChannelAdapter):
         """Build the adapter from `url`, `default_from` and `timeout`, which the URL's own wins over.
 
         `url` is `smtp://user:password@host:port` or `smtps://…`, user and password percent-encoded. Its query knows
-        `starttls` (demanded with a password unless the server is this machine), `verify` (0: take any certificate),
+        `starttls` (demanded unless the server is this machine), `verify` (0: take any certificate),
         `ca_file`, `timeout` (seconds for one message) and `plain_auth` (1: send the password unencrypted).
 
         Raises:
@@ -214,7 +214,7 @@ def relay_from_url(url: str, timeout: float = DEADLINE) -> Relay:
     starttls = not implicit and _demands_starttls(parts, query)
     return Relay(
         host=parts.hostname,
-        port=port or (465 if implicit else 587 if starttls else 25),
+        port=port or (465 if implicit else 587 if starttls and parts.username else 25),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         tls=_tls(query) if implicit or starttls else None,
@@ -224,9 +224,9 @@ def relay_from_url(url: str, timeout: float = DEADLINE) -> Relay:
 
 
 def _demands_starttls(parts: SplitResult, query: Mapping[str, str]) -> bool:
-    secret = bool(parts.username) and not _is_loopback(parts.hostname or "")
-    demanded = _switch(query, "starttls", secret)
-    if secret and not demanded and not _switch(query, "plain_auth", False):
+    away = not _is_loopback(parts.hostname or "")
+    demanded = _switch(query, "starttls", away)
+    if parts.username and away and not demanded and not _switch(query, "plain_auth", False):
         raise ProviderMissing("the SMTP URL would send its password in clear: plain_auth=1 allows that")
     return demanded
 

@@ -75,6 +75,34 @@ def test_servers_for_mail_share_the_time_and_keep_their_weights_to_themselves(pr
     ]
 
 
+def test_e_mail_services_stand_among_the_servers_with_all_that_is_said_of_them(project: Path) -> None:
+    told = {
+        "EMAIL_URL": "anymail://postmark?weight=2,smtp://one",
+        "ANYMAIL_POSTMARK_SERVER_TOKEN": "{token",
+        "ANYMAIL_WEBHOOK_SECRET": "user:password",
+        "ANYMAIL_BREVO_API_KEY": "",
+    }
+    assert settle(project, told).returncode == 1
+    told["ANYMAIL_POSTMARK_SERVER_TOKEN"] = "1234"
+    told["ANYMAIL_POSTMARK_USE_BULK_API"] = "false"
+    told["ANYMAIL_AMAZON_SES_CLIENT_PARAMS"] = '{"region_name": "eu-west-1"}'
+    (channels,) = values(project, told, "CHANNELS")
+    service, server = channels["email"]
+    assert (service["adapter"], service["url"], service["weight"], service["timeout"]) == (
+        "anymail",
+        "anymail://postmark",
+        2,
+        15.0,
+    )
+    assert service["settings"] == {
+        "AMAZON_SES_CLIENT_PARAMS": {"region_name": "eu-west-1"},
+        "POSTMARK_SERVER_TOKEN": "1234",
+        "POSTMARK_USE_BULK_API": False,
+        "WEBHOOK_SECRET": "user:password",
+    }
+    assert server["url"] == "smtp://one"
+
+
 TWILIO = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "secret", "TWILIO_SMS_FROM": "+15005550006"}
 
 
@@ -140,8 +168,10 @@ def test_destinations_have_names_of_their_own(project: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        *(("TELEGRAM_BOT_NAME", value) for value in ("bot", "1acme_bot", "acme bot", "acme-bot", "a" * 33)),
         *(("PROVIDER_RATES", value) for value in ("smtp", "smtp=0", "smtp=-1", "smtp=nan", "=5", "smtp=fast")),
         *(("EMAIL_URL", f"smtp://one?weight={value}") for value in ("0", "1.5", "-1", "1001", "")),
+        ("ANYMAIL_AMAZON_SES_CLIENT_PARAMS", "{region_name: eu-west-1}"),
         ("EGRESS_ALLOW", "http://inside/"),
         *(("APPRISE_URLS", value) for value in ("ops", "ops=", "=json://a", "Ops=json://a", "a=json://a,a=json://b")),
         ("DISPATCH_ENV", "prod"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -480,6 +481,16 @@ def test_wrong_settings_are_refused_without_telling_the_password(url):
     with pytest.raises(ProviderMissing) as refused:
         SmtpAdapter.from_options(Channel.EMAIL, {"url": url})
     assert "secret-word" not in str(refused.value)
+
+
+def test_letters_for_another_machine_leave_by_tls_unless_the_operator_says_otherwise():
+    relay = relay_from_url("smtp://relay.example")
+    assert (relay.port, relay.starttls) == (25, True)
+    assert relay.tls is not None
+    assert (relay.tls.verify_mode, relay.tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert relay_from_url("smtp://relay.example?starttls=0").tls is None
+    assert relay_from_url("smtp://localhost").tls is None
+    assert relay_from_url("smtp://localhost?starttls=1").starttls
 
 
 def test_a_password_for_another_machine_demands_tls_unless_the_operator_allows_otherwise():
