@@ -12,7 +12,9 @@ import structlog
 from django.db import Error, close_old_connections, connection
 
 from channels_app.types import Channel, Device
+from messaging.content import signatures
 from messaging.dispatch.transitions import Claimed
+from messaging.errors import EncryptionFailed
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +27,8 @@ class Carried:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     document: str | None = field(default=None, repr=False)
     devices: tuple[Device, ...] = ()
+    problem: EncryptionFailed | None = None
+    """Why what it takes along cannot be read; such a message does not go out."""
 
 
 NOTHING: Final = Carried()
@@ -97,6 +101,27 @@ def _devices(messages: Sequence[Claimed]) -> Mapping[UUID, Carried]:
     return found
 
 
+def _signers(messages: Sequence[Claimed]) -> Mapping[UUID, Carried]:
+    """What signs each message: the secrets of the endpoint that it goes to, else the workspace's own."""
+    urls: dict[UUID, set[str]] = defaultdict(set)
+    for message in messages:
+        urls[message.workspace_id].add(message.recipient)
+    found: dict[UUID, Mapping[str, Mapping[str, str]]] = {}
+    problems: dict[UUID, EncryptionFailed] = {}
+    for workspace_id, several in urls.items():
+        try:
+            found[workspace_id] = signatures.credentials_for(workspace_id, several)
+        except EncryptionFailed as error:
+            found[workspace_id], problems[workspace_id] = {}, error
+    return {
+        message.id: Carried(
+            credentials=found[message.workspace_id].get(message.recipient, {}),
+            problem=problems.get(message.workspace_id),
+        )
+        for message in messages
+    }
+
+
 def _key(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -106,5 +131,6 @@ def _key(text: str) -> UUID | None:
 
 _LOADERS: Final[Mapping[Channel, Callable[[Sequence[Claimed]], Mapping[UUID, Carried]]]] = {
     Channel.PUSH: _devices,
+    Channel.WEBHOOK: _signers,
 }
 """A channel's loader reads for all messages of a claim at once, never for each."""

@@ -19,6 +19,8 @@ def render(lane: Lane, message: Claimed, carried: Carried = NOTHING) -> Outbound
         EncryptionFailed: it cannot be opened; KeyMissing where this process lacks the key.
         Content.DoesNotExist: its content is gone.
     """
+    if carried.problem is not None:
+        raise carried.problem
     content = contents.load(message.content_id, html=lane.channel is Channel.EMAIL)
     own = own_of(message)
     html, text = content.render(

@@ -10,13 +10,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from channels_app.types import Accepted, Channel, OutboundMessage, Permanent
+from messaging.content import signatures
 from messaging.dispatch import delivery
 from messaging.dispatch.queue import Lane
-from messaging.models import Contact, PushSubscription, Workspace
+from messaging.models import Contact, PushSubscription, WebhookEndpoint, Workspace
 from messaging.models.keys import uuid7
-from tests.factories import accept_batch, accept_message, make_workspace
+from tests.factories import accept_batch, accept_message, make_workspace, message
 from tests.messaging.dispatch.conftest import Install
 from tests.messaging.dispatch.scripted import Answers, MaySend
+from tests.messaging.webhooks.telling import listen
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -106,3 +108,33 @@ def test_the_devices_of_a_whole_claim_are_read_at_once(workspace: Workspace, ins
     ) as queries:
         assert delivery.deliver(PUSH) == 20
     assert sum("pushsubscription" in query["sql"] for query in queries) == 1
+
+
+def test_a_webhook_takes_the_secrets_of_its_endpoint_or_else_the_workspaces_own(
+    workspace: Workspace, install: Install, settings: Any
+) -> None:
+    settings.WEBHOOK_SECRETS = ["whsec_" + "a" * 32]
+    settings.EGRESS_ALLOW = ["127.0.0.1"]
+    made = listen(workspace, "http://127.0.0.1:8080/known")
+    post = Post()
+    install(post, channel=Channel.WEBHOOK)
+    known = accept_message(workspace, made.row.url, channel=Channel.WEBHOOK, subject="")
+    other = accept_message(workspace, "http://127.0.0.1:8080/other", channel=Channel.WEBHOOK, subject="")
+    delivery.deliver(Lane.named("webhook.normal"))
+    told = {outbound.id: outbound.credentials for outbound in post.given}
+    (own,) = signatures.workspace_secrets(workspace.id)
+    assert told == {known: {"secrets": made.secret}, other: {"secrets": own}}
+
+
+def test_a_webhook_whose_secret_does_not_open_does_not_go_out(
+    workspace: Workspace, install: Install, settings: Any
+) -> None:
+    settings.EGRESS_ALLOW = ["127.0.0.1"]
+    made = listen(workspace, "http://127.0.0.1:8080/known")
+    WebhookEndpoint.objects.filter(pk=made.row.pk).update(secret=b"\x01" + b"x" * 60)
+    post = Post()
+    install(post, channel=Channel.WEBHOOK)
+    key = accept_message(workspace, made.row.url, channel=Channel.WEBHOOK, subject="")
+    delivery.deliver(Lane.named("webhook.normal"))
+    assert post.given == []
+    assert (message(key).status, message(key).error_code) == ("FAILED", "encryption_failed")
