@@ -42,6 +42,9 @@ def test(home: Home | None, arguments: Sequence[str]) -> int:
 
 def check(arguments: Sequence[str]) -> int:
     """Run every check, whatever the ones before said, and print what came of each."""
+    if list(arguments) == ["--browser"]:
+        # Not among the checks: it needs a browser, and npm's registry.
+        return _run([sys.executable, "-m", "tests.browser"], os.environ)
     if arguments:
         raise StackError(f"check takes no argument {arguments[0]}")
     with temporary_home("check") as home:
