@@ -17,6 +17,8 @@ from messaging.content import encryption
 from messaging.dispatch import partitions, providers
 
 _NAPTIME_MS = 60_000
+_LONG_ANSWER = 20.0
+"""Seconds; with those in which requests are begun, no more than a worker has to stop."""
 _LONG_WAIT = 10.0
 """Seconds; an API process that is asked to stop gives its requests no more than this."""
 
@@ -55,6 +57,15 @@ def check_waits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     if settings.SYNC_WAIT_SECONDS > _LONG_WAIT:
         hint = "Waits of a few seconds are enough: what comes later is told by the message itself."
         return [Warning(f"SYNC_WAIT_SECONDS is more than {_LONG_WAIT:.0f}", hint=hint, id="dispatch.W004")]
+    return []
+
+
+@register(Tags.compatibility)
+def check_webhook_deadline(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A worker that is asked to stop has the time for the answers of endpoints."""
+    if settings.WEBHOOK_DEADLINE_SECONDS > _LONG_ANSWER:
+        hint = "Endpoints answer first and work afterwards; what was cut off is sent again."
+        return [Warning(f"WEBHOOK_DEADLINE_SECONDS is more than {_LONG_ANSWER:.0f}", hint=hint, id="dispatch.W005")]
     return []
 
 

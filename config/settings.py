@@ -223,7 +223,7 @@ SPECTACULAR_SETTINGS = {
         "key": {"type": "string", "format": "uuid"},
         **{
             prefix: {"type": "string", "examples": [f"{prefix}_0190163d8694739b8fe5c1a2b3c4d5e6"]}
-            for prefix in ("msg", "ct", "tpl", "cmp", "ws", "evt", "ps")
+            for prefix in ("msg", "ct", "tpl", "cmp", "ws", "evt", "ps", "wh")
         },
     },
 }
@@ -261,9 +261,12 @@ try:
     Egress.from_words(EGRESS_ALLOW)
 except ProviderMissing as error:
     raise ImproperlyConfigured(str(error)) from None
+EGRESS_CA_FILE = env.text("EGRESS_CA_FILE", "")
 WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS", [])
 APPRISE_URLS = destinations(env.text("APPRISE_URLS", ""))
 """Names that webhooks may be sent to, beside URLs of anybody's → the URLs that Apprise knows them by."""
+WEBHOOK_DEADLINE_SECONDS = float(env.integer("WEBHOOK_DEADLINE_SECONDS", 15))
+"""How long an endpoint that is told of events may take to answer."""
 TELEGRAM_BOT_TOKEN = env.text("TELEGRAM_BOT_TOKEN", "")
 TELEGRAM_BOT_NAME = env.text("TELEGRAM_BOT_NAME", "").removeprefix("@")
 """What the bot is called on Telegram; links to it need the name."""
@@ -295,7 +298,7 @@ CHANNELS = channels(
         webhook_secrets=WEBHOOK_SECRETS,
         destinations=APPRISE_URLS,
         allow=EGRESS_ALLOW,
-        ca_file=env.text("EGRESS_CA_FILE", ""),
+        ca_file=EGRESS_CA_FILE,
         sandbox=SANDBOX,
     )
 )

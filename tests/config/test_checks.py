@@ -13,3 +13,11 @@ def test_waits_that_would_be_cut_off_are_warned_of(settings: Settings, seconds: 
     settings.SYNC_WAIT_SECONDS = seconds
 
     assert [found.id for found in checks.check_waits(None)] == ids
+
+
+@pytest.mark.parametrize(("seconds", "ids"), [(1.0, []), (20.0, []), (21.0, ["dispatch.W005"])])
+def test_endpoints_are_not_waited_for_longer_than_a_worker_has(
+    settings: Settings, seconds: float, ids: list[str]
+) -> None:
+    settings.WEBHOOK_DEADLINE_SECONDS = seconds
+    assert [each.id for each in checks.check_webhook_deadline(None)] == ids
