@@ -97,7 +97,7 @@ def test_the_image_is_locked_unprivileged_and_whole(project: Path) -> None:
 def test_every_lane_is_consumed_by_exactly_one_process() -> None:
     consumed = [queue for process in CONTAINED.values() for queue in process.queues]
     lanes = {f"{channel}.{priority}" for channel in Channel for priority in ("urgent", "normal", "bulk")}
-    assert sorted(consumed) == sorted({*lanes, "sweep", *(f"pulse.{name}" for name in POOLS)})
+    assert sorted(consumed) == sorted({*lanes, "sweep", "webhooks", *(f"pulse.{name}" for name in POOLS)})
     assert set(consumed) == QUEUES
     for process in CONTAINED.values():
         if process.queues:
