@@ -14,13 +14,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import footprint
+from tests.bench import adapters, footprint
 from tests.bench.cases import CASES, Bench
 from tests.bench.figures import Figures, show
 from tests.bench.ground import ground
 
 _ONCE = ("memory", "start")
 """Cases that are measured once, after the rounds."""
+_APART = ("adapters",)
+"""Cases that need no stack."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     figures = Figures()
     begun = time.monotonic()
     rounds = [name for name in CASES if name in options.only]
-    if set(options.only) - {"start"}:
+    if "adapters" in options.only:
+        _say("adapters")
+        adapters.measure(figures, options.rounds)
+    if set(options.only) - {"start", *_APART}:
         with ground() as place:
             bench = Bench(place, figures, messages=options.messages)
             for number in range(options.rounds):
@@ -61,9 +66,9 @@ def _say(text: str) -> None:
 
 def _cases(text: str) -> list[str]:
     names = text.split(",")
-    unknown = [name for name in names if name not in (*CASES, *_ONCE)]
+    unknown = [name for name in names if name not in (*CASES, *_APART, *_ONCE)]
     if unknown:
-        raise argparse.ArgumentTypeError(f"no case {unknown[0]}: there are {', '.join((*CASES, *_ONCE))}")
+        raise argparse.ArgumentTypeError(f"no case {unknown[0]}: there are {', '.join((*CASES, *_APART, *_ONCE))}")
     return names
 
 
@@ -71,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dispatch bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="default %(default)s")
     parser.add_argument("--messages", type=int, default=20_000, help="in a round of e-mail; default %(default)s")
-    parser.add_argument("--only", type=_cases, default=[*CASES, *_ONCE], metavar="CASE,CASE", help="among all cases")
+    parser.add_argument(
+        "--only", type=_cases, default=[*CASES, *_APART, *_ONCE], metavar="CASE,CASE", help="among all cases"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
     return parser
 
