@@ -6,6 +6,7 @@ ChannelError
 ├── UrlRefused          a URL leads where no request may go
 ├── ProviderMissing     the channel has no provider, or its settings are wrong
 └── CallbackRejected    a request that claims to come from the provider does not
+    └── LoginAwaited    it may, but logs in only once it is asked to
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ class CallbackRejected(ChannelError):
     """A request that claims to come from the provider does not."""
 
     code = "callback_rejected"
+
+
+class LoginAwaited(CallbackRejected):
+    """The provider names its user and password only once it is asked for them."""

@@ -24,7 +24,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from standardwebhooks import Webhook
 
 from channels_app.adapters.anymail_letters import ID, RECIPIENT, digest
-from channels_app.errors import CallbackRejected
+from channels_app.errors import CallbackRejected, LoginAwaited
 from channels_app.services import SERVICES
 from channels_app.types import Callback, Receipt, ReceiptKind
 from channels_app.words import cleaned
@@ -66,6 +66,8 @@ _SOFT: Final[Mapping[str, tuple[tuple[str, ...], frozenset[object]]]] = {
 """Where a service's own report says that a bounce tells nothing of the address for good, and by which words."""
 _BOUNCES: Final = {False: "hard_bounce", True: "soft_bounce"}
 _SIGNING: Final = "signing_secret"
+_SHY: Final = frozenset({"amazon_ses"})
+"""Services that log in only where they were asked to."""
 
 
 class Callbacks:
@@ -83,9 +85,12 @@ class Callbacks:
 
         Raises:
             CallbackRejected: they are missing, wrong or too old, or we have none to compare them with.
+            LoginAwaited: the service waits to be asked for them.
         """
         if self._view is None:
             raise CallbackRejected(self._missing)
+        if self._service in _SHY and self._view.basic_auth and not callback.header("Authorization"):
+            raise LoginAwaited(f"{self._service} did not log in")
         request = request_of(callback)
         try:
             if self._signer is not None:

@@ -18,10 +18,10 @@ from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from channels_app.base import ChannelAdapter
-from channels_app.errors import CallbackRejected, ProviderMissing
+from channels_app.errors import CallbackRejected, LoginAwaited, ProviderMissing
 from channels_app.types import Callback, Channel, Receipt
 from messaging.dispatch import providers, queue, receipts, signals, storable
-from messaging.errors import Forbidden, Invalid, NotFound
+from messaging.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from messaging.models import RawCallback
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ def take(provider: str, callback: Callback) -> None:
 
     Raises:
         NotFound: no such provider calls us.
+        Unauthenticated: the provider is to be asked to log in.
         Forbidden: none of the provider's adapters finds it signed, or it is too old.
         Invalid: it is signed, and not what the provider sends.
     """
@@ -76,6 +77,8 @@ def _signer(provider: str, callback: Callback) -> ChannelAdapter:
     for adapter in _adapters(provider):
         try:
             adapter.verify_callback(callback)
+        except LoginAwaited as error:
+            raise Unauthenticated("name the user and the password", code="callback_login_awaited") from error
         except CallbackRejected as error:
             refusal = str(error)
         except Exception as error:

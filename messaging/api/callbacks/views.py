@@ -12,7 +12,7 @@ from channels_app.types import Callback
 from messaging.api.common import bodies
 from messaging.api.common.views import ApiView
 from messaging.dispatch import callbacks
-from messaging.errors import DispatchError
+from messaging.errors import DispatchError, Unauthenticated
 
 
 class ProviderCallback(ApiView):
@@ -40,6 +40,8 @@ class ProviderCallback(ApiView):
 
     def refuse(self, error: DispatchError) -> HttpResponse:
         refused: HttpResponse = self.refusal(self.request, error)
+        if isinstance(error, Unauthenticated):
+            refused["WWW-Authenticate"] = 'Basic realm="callbacks"'
         return refused
 
 
