@@ -176,7 +176,7 @@ class Client:
         except (requests.RequestException, ValueError):
             # What the library says repeats the URL, which may hold a secret.
             raise UrlRefused("the URL is malformed") from None
-        if self._egress is not None:
+        if self._egress is not None and prepared.url != url:
             self._egress.inspect(prepared.url or "")
         return prepared
 

@@ -10,9 +10,9 @@ from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
 
-from channels_app.adapters.twilio_codes import DEAD, Meaning, meaning
+from channels_app.adapters.twilio_codes import BLOCKED, DEAD, Meaning, meaning
 from channels_app.errors import CallbackRejected
-from channels_app.types import Callback, Receipt, ReceiptKind, Signal, SignalKind
+from channels_app.types import Callback, Channel, Receipt, ReceiptKind, Signal, SignalKind
 
 REFUSED: Final = frozenset({"failed", "undelivered", "canceled"})
 """Statuses of a message that will not arrive."""
@@ -65,8 +65,10 @@ def read(callback: Callback) -> list[Receipt | Signal]:
     if not sid:
         return []
     if (wish := _WISHES.get(told.first("OptOutType").upper())) is not None:
-        address = told.first("From").removeprefix("whatsapp:")
-        return [Signal(kind=wish, key=sid, address=address)] if address else []
+        sender = told.first("From")
+        address = sender.removeprefix("whatsapp:")
+        channel = Channel.SMS if address == sender else Channel.WHATSAPP
+        return [Signal(kind=wish, key=sid, address=address, channel=channel)] if address else []
     code = told.first("ErrorCode")
     return list(reports(sid, told.first("MessageStatus"), int(code) if code.isdecimal() else None, _our_id(callback)))
 
@@ -91,7 +93,7 @@ def reports(sid: str, status: str, error: int | None, message_id: UUID | None = 
         key=f"{sid}:{status}:opted_out",
         message_id=message_id,
         provider_message_id=sid,
-        code=f"twilio_{error}",
+        code=BLOCKED,
     )
     return told, left
 

@@ -13,7 +13,7 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 
 from channels_app import http
-from channels_app.adapters.twilio_codes import Meaning, meaning
+from channels_app.adapters.twilio_codes import BLOCKED, Meaning, meaning
 from channels_app.types import (
     NotConfigured,
     OutboundMessage,
@@ -109,7 +109,7 @@ def refusal(
             return Permanent(code=word, detail=detail)
         case Meaning.OPTED_OUT:
             key = f"{message.id}:{message.attempt}:{word}"
-            left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code=word)
+            left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code=BLOCKED)
             return Permanent(code="recipient_opted_out", detail=detail, receipts=(left,))
         case Meaning.CONFIGURATION:
             return NotConfigured(code="provider_refused_credentials", detail=f"{word} {detail}".strip())

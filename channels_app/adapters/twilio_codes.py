@@ -83,6 +83,8 @@ MEANINGS: Final[Mapping[int, Meaning]] = {
     63032: _P,  # held back by the channel's own experiments
 }
 
+BLOCKED: Final = "blocked"
+"""Code of a report that the sender was blocked: a STOP keeps out all of its messages, of any category."""
 DEAD: Final = frozenset({21211, 21214, 21217, 21614, 21635, 30005, 30006})
 """Codes that say that nobody will ever be reached at the address."""
 

@@ -238,7 +238,7 @@ def test_whoever_told_twilio_to_stop_has_opted_out(adapter):
     message = to("+1999421610", attempt=2)
     found = outcome(adapter, message)
     key = f"{message.id}:2:twilio_21610"
-    left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code="twilio_21610")
+    left = Receipt(kind=ReceiptKind.UNSUBSCRIBED, key=key, message_id=message.id, code="blocked")
     assert found == Permanent(code="recipient_opted_out", detail="as asked", receipts=(left,))
 
 
@@ -528,6 +528,7 @@ def test_a_refusal_on_the_way_because_of_a_stop_is_an_opt_out_too(adapter):
         (ReceiptKind.UNSUBSCRIBED, ours),
     ]
     assert len({each.key for each in found}) == 2
+    assert [each.code for each in found if isinstance(each, Receipt)] == ["twilio_21610", "blocked"]
 
 
 @pytest.mark.parametrize("code", ["", "abc", "-1", "٣"])
