@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from channels_app.adapters.webhook import WebhookAdapter
-from channels_app.base import ChannelAdapter
+from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Channel, OutboundMessage, SharedContent
 from messaging.content import signatures
 from messaging.errors import EncryptionFailed
@@ -102,13 +102,11 @@ class _Turn:
     def run(self) -> int:
         session = _adapter().open()
         try:
-            for key, outcome in session.deliver(self._outbound(), lambda: True):
-                begun = self.begun.pop(key)
-                self._leave(begun.delivery.endpoint_id)
-                self.tried.append(trying.tried(begun, outcome))
-                # Nobody draws while every thread is busy, nor at the end: what is known would wait with them.
-                if not self.drawing or len(self.tried) >= _GROUP or len(self.begun) >= AT_ONCE - 1:
-                    self._record()
+            before = -1
+            # A round ends where every endpoint has its share under way; once they have answered there is room again.
+            while before < self.made and time.monotonic() < self.ends:
+                before = self.made
+                self._round(session)
         finally:
             session.close()
             self._record()
@@ -116,8 +114,18 @@ class _Turn:
                 _under_way[self.lane] -= self.mine
         return self.made
 
+    def _round(self, session: Session) -> None:
+        self.drawing = True
+        for key, outcome in session.deliver(self._outbound(), lambda: True):
+            begun = self.begun.pop(key)
+            self._leave(begun.delivery.endpoint_id)
+            self.tried.append(trying.tried(begun, outcome))
+            # Nobody draws while every thread is busy, nor at the end: what is known would wait with them.
+            if not self.drawing or len(self.tried) >= _GROUP or len(self.begun) >= AT_ONCE - 1:
+                self._record()
+
     def _outbound(self) -> Iterator[OutboundMessage]:
-        """What is due, claim by claim, until nothing is or the turn is over."""
+        """What is due, claim by claim, until nothing may be begun or the turn is over."""
         while time.monotonic() < self.ends:
             self._record()
             token, claimed = self._claim()
