@@ -208,6 +208,8 @@ class Signal:
     """What LINKED gives."""
     name: str = ""
     """What the recipient calls itself there."""
+    channel: Channel | None = None
+    """What it was said on, where the provider has several channels; else the adapter's own."""
 
 
 # Outcomes name the consequence of one attempt. `code` is lower case, `detail` is for a person.

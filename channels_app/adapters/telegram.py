@@ -60,6 +60,7 @@ _REFUSALS: Final[tuple[tuple[int, str, str], ...]] = (
     (400, "message text is empty", "message_empty"),
     (400, "not enough rights", "not_allowed"),
     (400, "have no rights", "not_allowed"),
+    (400, "http url", "media_refused"),
     (413, "", "message_too_large"),
 )
 """Status and a part of the description → our code; any other ends the message as `telegram_…`."""

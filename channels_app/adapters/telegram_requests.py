@@ -12,7 +12,7 @@ from typing import Final
 from urllib3.filepost import encode_multipart_formdata
 
 from channels_app.errors import InvalidMessage
-from channels_app.types import Attachment, OutboundMessage
+from channels_app.types import Attachment, Media, MediaKind, OutboundMessage
 
 TEXT_LIMIT: Final = 4_096
 """Characters of a text, counted as UTF-16 does; markup does not count."""
@@ -20,6 +20,13 @@ CAPTION_LIMIT: Final = 1_024
 PHOTO_LIMIT: Final = 10 * 1024 * 1024
 """Bytes of a picture that Telegram shows; a larger one goes as a file."""
 PHOTOS: Final = frozenset({"image/jpeg", "image/png", "image/webp"})
+FETCHED: Final[Mapping[MediaKind, tuple[str, str]]] = {
+    MediaKind.IMAGE: ("sendPhoto", "photo"),
+    MediaKind.VIDEO: ("sendVideo", "video"),
+    MediaKind.AUDIO: ("sendAudio", "audio"),
+    MediaKind.DOCUMENT: ("sendDocument", "document"),
+}
+"""The method and the field for a file that Telegram fetches from its URL."""
 PARSE_MODE: Final = "parse_mode"
 """Name in the metadata of a message under which its markup is told."""
 
@@ -53,27 +60,44 @@ class BotRequest:
 
 
 def request_for(message: OutboundMessage) -> BotRequest:
-    """Write a message as one call: its text, or one file with the text as its caption.
+    """Write a message as one call: its text, or one file or URL of one with the text as its caption.
 
     Raises:
         InvalidMessage: it holds more than one call carries, or names a markup that Telegram does not have.
     """
     markup = _markup(message)
-    attachments = message.shared.attachments
-    if len(attachments) > 1:
-        raise InvalidMessage("Telegram carries one attachment a message", field="attachments")
-    words = _words(message, markup)
-    limit = CAPTION_LIMIT if attachments else TEXT_LIMIT
-    if markup is None and len(words.encode("utf-16-le")) // 2 > limit:
-        where = "with an attachment" if attachments else "of a message"
-        raise InvalidMessage(f"the text {where} has at most {limit} characters by Telegram", field="text")
+    attachments, media = message.shared.attachments, message.shared.media
+    if len(attachments) + (media is not None) > 1:
+        named = "attachments" if media is None else "media"
+        raise InvalidMessage("Telegram carries one attachment or media file a message", field=named)
+    words = (media.caption if media else "") or _words(message, markup)
+    _check_length(words, markup, with_file=bool(attachments or media))
     fields = {"chat_id": message.address}
     if markup is not None:
         fields["parse_mode"] = markup.name
+    if media is not None:
+        return _with_media(fields, words, media)
     if not attachments:
-        body = json.dumps({**fields, "text": words}, ensure_ascii=False, separators=(",", ":")).encode()
-        return BotRequest(method="sendMessage", content_type="application/json", body=body)
+        return _plain("sendMessage", {**fields, "text": words})
     return _with_file(fields, words, attachments[0])
+
+
+def _check_length(words: str, markup: Markup | None, *, with_file: bool) -> None:
+    """Refuse a text that Telegram would; where there is markup only Telegram can tell."""
+    limit = CAPTION_LIMIT if with_file else TEXT_LIMIT
+    if markup is None and len(words.encode("utf-16-le")) // 2 > limit:
+        where = "with an attachment" if with_file else "of a message"
+        raise InvalidMessage(f"the text {where} has at most {limit} characters by Telegram", field="text")
+
+
+def _plain(method: str, fields: Mapping[str, str]) -> BotRequest:
+    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return BotRequest(method=method, content_type="application/json", body=body)
+
+
+def _with_media(fields: Mapping[str, str], caption: str, media: Media) -> BotRequest:
+    method, name = FETCHED[media.kind]
+    return _plain(method, {**fields, **({"caption": caption} if caption else {}), name: media.url})
 
 
 def _with_file(fields: Mapping[str, str], caption: str, file: Attachment) -> BotRequest:

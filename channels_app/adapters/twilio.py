@@ -46,6 +46,10 @@ LOOKED_AT: Final = 100
 CHANNELS: Final = (Channel.SMS, Channel.WHATSAPP)
 
 _PAGE: Final = 20
+_TRIAL: Final = "Sent from your Twilio trial account - "
+"""What Twilio puts before every text of an account that is not paid for."""
+_NUMBER: Final = re.compile(r"(?:whatsapp:)?\+[0-9 ().-]+\Z")
+_PUNCTUATION: Final = str.maketrans("", "", " ().-")
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 _CONTENT: Final = re.compile(r"HX[0-9a-fA-F]{32}\Z")
 _SID: Final = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}\Z")
@@ -123,7 +127,7 @@ class TwilioAdapter(ChannelAdapter):
             # The text is Twilio's own there, so that nothing tells one message from another.
             found, certain = [], not ours
         else:
-            found = [row for row in ours if (row.body or "").strip() == said["body"].strip()]
+            found = [row for row in ours if _text(row) == said["body"].strip()]
             certain = len(fresh) < LOOKED_AT
         if found:
             return _accepted(min(found, key=lambda row: _apart(row.date_created, since)))
@@ -193,7 +197,7 @@ class TwilioAdapter(ChannelAdapter):
         return f"whatsapp:{phone}" if self.channel is Channel.WHATSAPP else phone
 
     def _from(self, message: OutboundMessage) -> str:
-        sender = message.shared.sender or self._sender
+        sender = _plain(message.shared.sender or self._sender)
         if self.channel is Channel.WHATSAPP and not sender.startswith("whatsapp:") and not _SERVICE.match(sender):
             return f"whatsapp:{sender}"
         return sender
@@ -239,6 +243,15 @@ def _accepted(row: Any) -> Accepted:
         detail={"found": True, "status": str(row.status)},
         receipts=callbacks.reports(str(row.sid), str(row.status), error),
     )
+
+
+def _text(row: Any) -> str:
+    return (row.body or "").strip().removeprefix(_TRIAL).strip()
+
+
+def _plain(sender: str) -> str:
+    """A number in the one spelling that Twilio lists it by; other senders as they are."""
+    return sender.translate(_PUNCTUATION) if _NUMBER.match(sender) else sender
 
 
 def _apart(created: datetime | None, since: datetime) -> timedelta:

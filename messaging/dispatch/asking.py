@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from channels_app.base import ChannelAdapter
 from channels_app.types import Accepted, Channel, OutboundMessage, Outcome, Transient
-from messaging.dispatch import carrying, providers, queue, retry, transitions
+from messaging.dispatch import carrying, providers, queue, receipts, retry, transitions
 from messaging.dispatch.outbound import render
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.retry import Again, Sent
@@ -163,6 +163,10 @@ def _settle(answers: Sequence[tuple[_Asked, ChannelAdapter | None, Outcome | Non
             moves.append(_move(asked, adapter, outcome))
             rung.add(asked.lane)
         transitions.advance_many(moves, cause=Cause.SWEEPER)
+        for key in same:
+            _, adapter, outcome = by_id[key]
+            if adapter is not None and isinstance(outcome, Accepted):
+                receipts.keep(adapter.provider, outcome.receipts)
     queue.ring(*rung)
 
 

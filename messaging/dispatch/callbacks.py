@@ -57,7 +57,7 @@ def take(provider: str, callback: Callback) -> None:
         raise Invalid("this is not what the provider sends", code="callback_malformed") from error
     for each in said:
         if not isinstance(each, Receipt):
-            signals.heed(adapter.provider, adapter.channel, each)
+            signals.heed(adapter.provider, each.channel or adapter.channel, each)
     _report(adapter, callback, [each for each in said if isinstance(each, Receipt)])
 
 

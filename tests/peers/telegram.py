@@ -35,6 +35,7 @@ TRICKS = """
 @missing        400, there is no such chat               @moved        400, the group became a supergroup
 @bad_markup     400, the entities cannot be parsed       @status_502   that status, and a page of HTML
 @throttled_3    429, wait so many seconds                @revoked      401
+@no_media       400, a URL of media that leads nowhere
 @not_json       200, and a page of HTML                  @deep         200, and JSON of 100,000 brackets
 @odd            200, and a result that is no message     @wide         200, and numbers beyond any bound
 @stall @drip @hangs_up @garbage @endless @endless_body   as the names say
@@ -49,6 +50,7 @@ _REFUSED = {
     "@missing": (400, "Bad Request: chat not found"),
     "@moved": (400, "Bad Request: group chat was upgraded to a supergroup chat"),
     "@bad_markup": (400, 'Bad Request: can\'t parse entities: Unsupported start tag "h1" at byte offset 0'),
+    "@no_media": (400, "Bad Request: failed to get HTTP URL content"),
     "@revoked": (401, "Unauthorized"),
 }
 _MANNERS = {
@@ -69,8 +71,10 @@ _NEEDED = {
     "sendMessage": {"chat_id", "text"},
     "sendPhoto": {"chat_id", "photo"},
     "sendDocument": {"chat_id", "document"},
+    "sendVideo": {"chat_id", "video"},
+    "sendAudio": {"chat_id", "audio"},
 }
-_KNOWN = {"chat_id", "text", "photo", "document", "caption", "parse_mode"}
+_KNOWN = {"chat_id", "text", "photo", "document", "video", "audio", "caption", "parse_mode"}
 
 
 @dataclass(frozen=True, kw_only=True)

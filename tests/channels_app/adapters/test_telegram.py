@@ -19,6 +19,8 @@ from channels_app.types import (
     Attachment,
     Callback,
     Channel,
+    Media,
+    MediaKind,
     NotConfigured,
     OutboundMessage,
     Outcome,
@@ -130,6 +132,36 @@ def test_a_picture_goes_out_as_a_photo_with_the_text_below(adapter, bot, content
     assert posted.files["photo"] == (picture.filename, content_type.lower(), picture.content)
 
 
+@pytest.mark.parametrize(
+    ("media", "method", "field"),
+    [
+        (Media(url="https://files.example/a.jpg"), "sendPhoto", "photo"),
+        (Media(url="https://files.example/a", type=MediaKind.IMAGE), "sendPhoto", "photo"),
+        (Media(url="https://files.example/a.mp4"), "sendVideo", "video"),
+        (Media(url="https://files.example/a.mp3"), "sendAudio", "audio"),
+        (Media(url="https://files.example/a.pdf"), "sendDocument", "document"),
+    ],
+)
+def test_media_goes_out_by_its_url_with_the_text_below(adapter, bot, media, method, field):
+    outcome(adapter, to(subject="", text="look", shared=SharedContent(key=uuid4(), media=media)))
+    fields = {"chat_id": "4711", "caption": "look", field: media.url}
+    assert bot.messages == [Posted(method=method, fields=fields, files={})]
+
+
+def test_the_caption_of_media_goes_before_the_text(adapter, bot):
+    media = Media(url="https://files.example/a.jpg", caption="The harbour")
+    outcome(adapter, to(subject="", text="look", shared=SharedContent(key=uuid4(), media=media)))
+    assert bot.messages[0].fields["caption"] == "The harbour"
+
+
+def test_a_file_and_media_in_one_message_are_refused(adapter, bot):
+    shared = SharedContent(key=uuid4(), attachments=(file(),), media=Media(url="https://files.example/a.jpg"))
+    found = outcome(adapter, to(shared=shared))
+    assert isinstance(found, Permanent)
+    assert found.code == "invalid_message"
+    assert bot.peer.requests == []
+
+
 def test_any_other_file_goes_out_as_a_document(adapter, bot):
     outcome(adapter, to(shared=with_files(file()), metadata={"parse_mode": "HTML"}))
     (posted,) = bot.messages
@@ -180,6 +212,7 @@ def test_a_text_of_just_the_limit_goes_out(adapter, bot):
         ("@deactivated", Permanent, "recipient_gone"),
         ("@unlinked", Permanent, "recipient_not_linked"),
         ("@missing", Permanent, "chat_not_found"),
+        ("@no_media", Permanent, "media_refused"),
         ("@moved", Permanent, "chat_moved"),
         ("@bad_markup", Permanent, "markup_refused"),
         ("@revoked", NotConfigured, "provider_not_configured"),

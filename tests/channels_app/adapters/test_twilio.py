@@ -383,6 +383,21 @@ def test_it_is_found_by_its_messaging_service(peer, account):
     assert isinstance(asked(adapter, message), Accepted)
 
 
+def test_it_is_found_however_the_sender_is_spelled(peer, account):
+    adapter = adapter_for(peer, **{"from": "+1 (500) 555-0006"})
+    message = to()
+    outcome(adapter, message)
+    assert account.taken[0]["from"] == "+15005550006"
+    assert isinstance(asked(adapter, message), Accepted)
+
+
+def test_it_is_found_though_twilio_put_words_of_a_trial_account_before_it(adapter, account):
+    message = to()
+    outcome(adapter, message)
+    account.taken[0]["body"] = f"Sent from your Twilio trial account - {message.text}"
+    assert isinstance(asked(adapter, message), Accepted)
+
+
 def test_it_is_found_on_a_later_page(adapter, account):
     outcome(adapter, to(text="The first"))
     for number in range(45):
@@ -543,12 +558,12 @@ def answered(**form: str) -> Callback:
     return Callback(method="POST", url=CALLBACKS, headers=headers, body=body)
 
 
-@pytest.mark.parametrize("sender", [ANN, f"whatsapp:{ANN}"])
+@pytest.mark.parametrize(("sender", "channel"), [(ANN, Channel.SMS), (f"whatsapp:{ANN}", Channel.WHATSAPP)])
 @pytest.mark.parametrize(("word", "kind"), [("STOP", SignalKind.OPTED_OUT), ("START", SignalKind.OPTED_IN)])
-def test_a_recipient_who_answers_stop_or_start_is_heard(adapter, sender, word, kind):
+def test_a_recipient_who_answers_stop_or_start_is_heard(adapter, sender, channel, word, kind):
     callback = answered(OptOutType=word, From=sender, Body="arrêt")
     adapter.verify_callback(callback)
-    assert adapter.parse_callback(callback) == [Signal(kind=kind, key="SM9", address=ANN)]
+    assert adapter.parse_callback(callback) == [Signal(kind=kind, key="SM9", address=ANN, channel=channel)]
 
 
 @pytest.mark.parametrize("form", [{"Body": "Thank you"}, {"OptOutType": "HELP"}, {"OptOutType": "STOP", "From": ""}])

@@ -12,8 +12,18 @@ from django.db.models import F
 from django.db.models.functions import Now
 from pytest_django import Settings
 
-from channels_app.types import Accepted, Ambiguous, Channel, OnUnknown, OutboundMessage, Outcome, Transient
-from messaging.dispatch import asking, claims, delivery, sweeps
+from channels_app.types import (
+    Accepted,
+    Ambiguous,
+    Channel,
+    OnUnknown,
+    OutboundMessage,
+    Outcome,
+    Receipt,
+    ReceiptKind,
+    Transient,
+)
+from messaging.dispatch import asking, claims, delivery, receipts, sweeps
 from messaging.dispatch.explain import explain
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, Message, Workspace
@@ -83,6 +93,16 @@ def test_what_the_provider_has_is_sent(workspace: Workspace, install: Install) -
     event = row.events.get(type="sent")
     assert (event.cause, event.attempt, event.detail) == ("sweeper", 1, {"found": True, "asked": True})
     assert asking.ask_due() == 0
+    assert check_all() == []
+
+
+def test_what_the_provider_tells_of_its_way_is_applied(workspace: Workspace, install: Install) -> None:
+    told = Receipt(kind=ReceiptKind.FAILED, key="p-1:failed", provider_message_id="p-1", code="unreachable")
+    key = in_doubt(workspace, install, say(Accepted(provider_message_id="p-1", receipts=(told,))))
+    asking.ask_due()
+    assert message(key).status == "SENT"
+    assert receipts.apply_due() == 1
+    assert (message(key).status, message(key).error_code) == ("FAILED", "unreachable")
     assert check_all() == []
 
 

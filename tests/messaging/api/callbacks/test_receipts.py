@@ -12,10 +12,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from analytics import health
+from channels_app.types import Channel
 from messaging.dispatch import callbacks, claims, delivery, providers, receipts, sweeps, transitions
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.transitions import Move
-from messaging.models import MessageEvent, RawCallback, ReceiptRecord
+from messaging.models import MessageEvent, RawCallback, ReceiptRecord, Suppression
 from messaging.models.keys import uuid7
 from messaging.state import Status
 from tests.factories import accept_message, make_workspace, message
@@ -165,6 +166,19 @@ def test_whoever_opted_out_at_the_provider_is_suppressed_though_the_message_fail
     again = accept_message(message(key).workspace, "+19994216100000", channel=SMS.channel, subject="", text="Good day")
     assert message(again).error_code == "suppressed"
     assert check_all() == []
+
+
+@pytest.mark.parametrize(("sender", "left"), [(ANN, "sms"), (f"whatsapp:{ANN}", "whatsapp")])
+def test_a_stop_counts_for_the_channel_on_which_it_was_said(web: Client, sender: str, left: str):
+    workspace = make_workspace()
+    by_sms: dict[str, Any] = {"channel": SMS.channel, "subject": "", "text": "Good day"}
+    accept_message(workspace, ANN, **by_sms)
+    accept_message(workspace, ANN, **by_sms | {"channel": Channel.WHATSAPP})
+    headers, body = twilio.signed(f"{BASE}{PATH}", {"MessageSid": "SM9", "From": sender, "OptOutType": "STOP"})
+
+    assert post(web, PATH, headers, body).status_code == 200
+
+    assert set(Suppression.objects.values_list("channel", flat=True)) == {left}
 
 
 class TestUnknown:
