@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from http import HTTPStatus
 from importlib import import_module
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -148,7 +147,7 @@ class _Way:
         *,
         params: Any = None,
         data: Any = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         files: Any = None,
         auth: Any = None,
         timeout: Any = None,
@@ -158,27 +157,28 @@ class _Way:
         Raises:
             Unanswered: there is no answer.
         """
-        asked = requests.Request(
-            method, url, params=params, data=data, headers=headers, files=files, auth=auth
-        ).prepare()
-        body = asked.body.encode() if isinstance(asked.body, str) else asked.body or b""
-        assert isinstance(body, bytes)  # noqa: S101 - no backend streams what it sends
-        sent = {name: _text(value) for name, value in asked.headers.items() if name != "Content-Length"}
-        return _response(asked, self._client.request(method, str(asked.url), body=body, headers=sent))
+        if params or files or auth or not isinstance(data, str | bytes):
+            asked = requests.Request(
+                method, url, params=params, data=data, headers=headers, files=files, auth=auth
+            ).prepare()
+            url, data, headers = str(asked.url), asked.body or b"", asked.headers
+        # What is ready needs no preparation: the client makes its own.
+        body = data.encode() if isinstance(data, str) else data
+        sent = {name: _text(value) for name, value in (headers or {}).items() if name != "Content-Length"}
+        return _response(url, self._client.request(method, url, body=body, headers=sent))
 
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
 
 
-def _response(asked: requests.PreparedRequest, answer: Answer) -> requests.Response:
+def _response(url: str, answer: Answer) -> requests.Response:
     response = requests.Response()
     response.status_code = answer.status
-    response.reason = next((status.phrase for status in HTTPStatus if status == answer.status), "")
+    response.reason = ""
     response.headers = CaseInsensitiveDict(answer.headers)
     response.encoding = "utf-8"
-    response.url = str(asked.url)
-    response.request = asked
+    response.url = url
     response._content = answer.body
     return response
 

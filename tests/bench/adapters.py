@@ -8,6 +8,7 @@ sends so many messages to a peer that runs already, one way or the other, and pr
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from channels_app.registry import Registry
 from channels_app.types import Accepted, Channel, Device, OutboundMessage, SharedContent
 from config.stack.home import CLONE
 from tests.bench.figures import Figures
-from tests.peers import telegram, twilio
+from tests.peers import postmark, telegram, twilio
 
 MESSAGES = 1_000
 WARM = 64
@@ -41,18 +42,26 @@ SUBJECT = "mailto:operator@example.com"
 TEXT = "Your parcel is on its way."
 SENDER = "+15005550006"
 PHONE = "+12025550123"
+MAILBOX = "ann@example.com"
 
 Say = Callable[[int], object]
 Told = dict[str, Any]
 
-CHANNELS = {"twilio": Channel.SMS, "webpush": Channel.PUSH, "telegram": Channel.TELEGRAM, "webhook": Channel.WEBHOOK}
+CHANNELS = {
+    "anymail": Channel.EMAIL,
+    "twilio": Channel.SMS,
+    "webpush": Channel.PUSH,
+    "telegram": Channel.TELEGRAM,
+    "webhook": Channel.WEBHOOK,
+}
 LIBRARIES = {
+    "anymail": "Anymail's backend for Postmark",
     "twilio": "Twilio's SDK",
     "webpush": "pywebpush.webpush",
     "telegram": "requests",
     "webhook": "requests, standardwebhooks",
 }
-PEERS = {"twilio": "twilio", "webpush": "push", "telegram": "telegram", "webhook": "http"}
+PEERS = {"anymail": "postmark", "twilio": "twilio", "webpush": "push", "telegram": "telegram", "webhook": "http"}
 
 
 def measure(figures: Figures, rounds: int) -> None:
@@ -110,6 +119,11 @@ def _subscription(port: int, folder: Path) -> Told:
 
 def _adapter(name: str, told: Told) -> ChannelAdapter:
     options: dict[str, dict[str, Any]] = {
+        "anymail": {
+            "url": "anymail://postmark",
+            "default_from": MAILBOX,
+            "settings": {"POSTMARK_SERVER_TOKEN": postmark.TOKEN, "POSTMARK_API_URL": told.get("url")},
+        },
         "twilio": {"account": twilio.ACCOUNT, "token": twilio.TOKEN, "from": SENDER, "base": told.get("url")},
         "webpush": {
             "key": KEY,
@@ -126,7 +140,9 @@ def _adapter(name: str, told: Told) -> ChannelAdapter:
 
 def _message(name: str, told: Told) -> OutboundMessage:
     devices: tuple[Device, ...] = ()
-    address = {"twilio": PHONE, "telegram": "4711", "webhook": f"{told.get('url')}/hook"}.get(name, "ann")
+    address = {"anymail": MAILBOX, "twilio": PHONE, "telegram": "4711", "webhook": f"{told.get('url')}/hook"}.get(
+        name, "ann"
+    )
     if name == "webpush":
         made = told["subscription"]
         devices = (Device(id=uuid4(), endpoint=made["endpoint"], **made["keys"]),)
@@ -161,7 +177,13 @@ def ours(name: str, told: Told) -> Say:
 
 def theirs(name: str, told: Told) -> Say:
     concurrency = _adapter(name, told).limits.concurrency
-    one = {"twilio": _by_sdk, "webpush": _by_pywebpush, "telegram": _by_bot_api, "webhook": _by_signing}[name]
+    one = {
+        "anymail": _by_backend,
+        "twilio": _by_sdk,
+        "webpush": _by_pywebpush,
+        "telegram": _by_bot_api,
+        "webhook": _by_signing,
+    }[name]
     send = one(told, _session(concurrency))
     pool = ThreadPoolExecutor(concurrency)
 
@@ -179,6 +201,21 @@ def _session(concurrency: int) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=concurrency))
     return session
+
+
+def _by_backend(told: Told, session: requests.Session) -> Callable[[], object]:
+    from anymail.backends.postmark import EmailBackend
+    from django.core.mail import EmailMessage
+
+    backend = EmailBackend(server_token=postmark.TOKEN, api_url=told["url"])
+    backend.session = session
+
+    def send() -> object:
+        message = EmailMessage("News", TEXT, MAILBOX, [MAILBOX])
+        message.metadata = {"id": str(uuid4())}  # type: ignore[attr-defined]
+        return backend.send_messages([message])
+
+    return send
 
 
 def _by_sdk(told: Told, session: requests.Session) -> Callable[[], object]:
@@ -254,6 +291,8 @@ def _by_signing(told: Told, session: requests.Session) -> Callable[[], object]:
 
 
 def main(name: str, which: str, count: str, told: str) -> None:
+    if name == "anymail":
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     say = {"ours": ours, "theirs": theirs}[which](name, json.loads(told))
     say(WARM)
     begun = time.monotonic()

@@ -17,7 +17,6 @@ https://postmarkapp.com/developer/api/email-api
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -172,4 +171,4 @@ def _json(status: int, value: dict[str, Any]) -> Reply:
 
 
 if __name__ == "__main__":
-    http.serve(sys.argv[1:], __doc__, Postmark().answer)
+    http.serve(http.parser(__doc__).parse_args(), Postmark().answer)
