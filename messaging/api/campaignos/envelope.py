@@ -12,9 +12,9 @@ from drf_spectacular.utils import OpenApiParameter
 from msgspec import UNSET, Struct, UnsetType
 from rest_framework.request import Request
 
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.common import queries
 from messaging.api.common.operations import F, describe
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.refusals import (
     Broken,
     Malformed,
@@ -198,9 +198,6 @@ def _headers(error: DispatchError) -> dict[str, str]:
     return {}
 
 
-Q = TypeVar("Q", bound=Struct)
-
-
 class View(ApiView):
     """A path of this surface; methods are not told the workspace, the caller is in it."""
 
@@ -214,14 +211,6 @@ class View(ApiView):
 
     def refuse(self, error: DispatchError) -> HttpResponse:
         return refused(self.request, error)
-
-    def query(self, into: type[Q]) -> Q:
-        """The query parameters as a Struct.
-
-        Raises:
-            Invalid: one is unknown, stands twice or cannot be used.
-        """
-        return queries.read(queries.filled(self.request._request.GET), into)
 
 
 class Nothing(View):

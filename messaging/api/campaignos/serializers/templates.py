@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging.api.campaignos.ids import Kind
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers.contacts import channel_word
 from messaging.api.campaignos.serializers.messages import Id, Moment
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, CHANNELS, ChannelWord
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import stamp
 from messaging.content.languages import LENGTH as LANGUAGE_LENGTH
 from messaging.content.parts import Preview
