@@ -94,7 +94,9 @@ class SendIn(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, f
         Raises:
             Invalid: it is not an object.
         """
-        said = (self.metadata or {}).get("variables", {})
+        said = (self.metadata or {}).get("variables")
+        if said is None:
+            return {}
         if not isinstance(said, dict):
             raise Invalid.at("/metadata/variables", "wrong_type", "Variables are an object of name and value.")
         return said

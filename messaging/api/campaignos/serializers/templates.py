@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging.api.campaignos.ids import Kind
@@ -43,11 +44,15 @@ class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 
 class TemplateChanges(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What is to change; what is left out stays. A template keeps its channel and its language."""
+    """What is to change; what is left out stays, null empties the subject. Channel and language stay for ever."""
 
-    name: TemplateName | None = None
-    subject: str | None = None
-    body: TemplateText | None = None
+    name: TemplateName | UnsetType = UNSET
+    subject: str | UnsetType | None = UNSET
+    body: TemplateText | UnsetType = UNSET
+
+    def changes(self) -> dict[str, str]:
+        """The texts that change."""
+        return {name: text or "" for name, text in msgspec.structs.asdict(self).items() if text is not UNSET}
 
 
 class PreviewIn(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):
