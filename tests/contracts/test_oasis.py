@@ -471,18 +471,50 @@ def test_totals_are_estimated_beyond_a_bound(caller: Caller, monkeypatch: pytest
     assert page["totalCount"] > 1
 
 
-def test_a_longer_list_takes_no_more_queries(caller: Caller) -> None:
-    def count() -> int:
-        with CaptureQueriesContext(connection) as asked:
-            assert caller.get(MESSAGES).status_code == 200
-        return len(asked)
+def queries_of_a_list(caller: Caller) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        assert caller.get(MESSAGES).status_code == 200
+    return len(asked)
 
+
+def test_a_longer_list_takes_no_more_queries(caller: Caller) -> None:
     variables = {"content": "Hi {{ who }}", "metadata": {"variables": {"who": "Ann"}}}
     create(caller, **variables)
-    few = count()
+    few = queries_of_a_list(caller)
     for _ in range(5):
         create(caller, **variables)
-    assert count() == few
+    assert queries_of_a_list(caller) == few
+
+
+def test_values_are_read_only_for_texts_that_want_them(caller: Caller) -> None:
+    create(caller, metadata={"variables": {"who": "Ann"}})
+    few = queries_of_a_list(caller)
+    create(caller, content="Hi {{ who }}", metadata={"variables": {"who": "Ann"}})
+    assert queries_of_a_list(caller) == few + 1
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_list_says_what_each_message_says(caller: Caller) -> None:
+    make_template(caller.workspace, subject="Welcome", body="<p>Dear {{ name }}</p>", text="Dear {{ name }}")
+    by_template = {"template": "welcome"}
+    create(caller)
+    create(caller, content=None, htmlContent="<p>{{ name }}</p>")
+    create(caller, subject=None, content=None, metadata=by_template)
+    create(caller, subject=None, content=None, metadata={**by_template, "encryption": True})
+    create(caller, content="To {{ name }} alone", metadata={**by_template, "encryption": True})
+    create(caller, content="In clear at last", metadata={"encryption": True})
+    shut = create(caller, metadata={"encryption": True})["id"]
+    Content.objects.filter(id=Message.objects.get(id=shut).content_id).update(sealed=b"\x01" * 64)
+    said = [row["content"] for row in read(caller.get(f"{MESSAGES}?sortOrder=asc"))["result"]]
+    assert said == [
+        "Good day",
+        "<p>Ann</p>",
+        "Dear Ann",
+        "Dear Ann",
+        "To Ann alone",
+        "In clear at last",
+        "",
+    ]
 
 
 def test_test_keys_have_a_list_of_their_own(caller: Caller) -> None:

@@ -82,7 +82,7 @@ def listed(rows: Sequence[models.Message]) -> list[ListedMessage]:
     """Messages of any type, in the same order."""
     who, contents = senders(rows), selectors.rendered_many(messages=rows)
     return [
-        ListedMessage(**{**managed.row_fields(row, contents[row.id], who), **_between(row, _avatar(row, who))})
+        ListedMessage(**managed.row_fields(row, contents[row.id], who), **_between(row, _avatar(row, who)))
         for row in rows
     ]
 
@@ -123,12 +123,13 @@ def notifications(rows: Sequence[models.Message], *, avatar_id: UUID) -> list[No
 
 def _between(row: models.Message, author: UUID | None) -> dict[str, Any]:
     is_direct = row.channel == Channel.DIRECT
+    created = stamp(row.created_at)
     return {
         "from_avatar_id": author,
         "to_avatar_id": as_key(row.recipient) if is_direct else None,
         "message_type": messaging_type(row.metadata) if is_direct else None,
-        "created_date": stamp(row.created_at),
-        "timestamp": stamp(row.created_at),
+        "created_date": created,
+        "timestamp": created,
         "is_read": IS_READ[managed.standing_of(row)],
         "metadata": _metadata(row),
     }
