@@ -22,6 +22,7 @@ from messaging.api.common.refusals import (
     NotAcceptable,
     RateLimited,
     WrongMediaType,
+    headers_of,
 )
 from messaging.api.common.rendering import answer
 from messaging.api.common.views import ApiView
@@ -39,8 +40,6 @@ from messaging.errors import (
     Unauthenticated,
     Unavailable,
 )
-
-QUERY_RETRY_SECONDS = 5
 
 CODES: dict[type[DispatchError], tuple[str, HTTPStatus]] = {
     Malformed: ("VALIDATION_ERROR", HTTPStatus.BAD_REQUEST),
@@ -160,7 +159,7 @@ def refused(request: HttpRequest, error: DispatchError) -> HttpResponse:
     """A refusal in this surface's shape."""
     code, status = _code_of(error)
     body = Refusal(error=Error(code=code, message=error.detail, details=_details(error)))
-    return answer(body, status.value, _headers(error))
+    return answer(body, status.value, headers_of(error))
 
 
 def field_name(pointer: str) -> str:
@@ -183,19 +182,6 @@ def _details(error: DispatchError) -> Details | UnsetType:
     if not fields and not told:
         return UNSET
     return Details(reason=error.code if told else UNSET, fields=fields or UNSET)
-
-
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}
 
 
 class View(ApiView):
