@@ -67,6 +67,7 @@ OPERATIONS = {
 
 MESSAGES = f"{BASE}/messages"
 INVALID = ("VALIDATION_ERROR", "Validation failed")
+UNREGISTERED = "No push subscription is registered for this recipient."
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def test_creating_may_answer_200(caller: Caller, settings: Settings) -> None:
         ({"metadata": {"priority": "Now"}}, "metadata.priority", "Invalid enum value 'Now'"),
         ({"metadata": {"note": "a\0b"}}, "metadata.note", "A NUL character (U+0000) is not allowed."),
         ({"schedule": {"sendAt": "soon"}}, "schedule.sendAt", "Invalid RFC3339 encoded datetime"),
-        ({"schedule": {"sendAt": "2020-01-01T00:00:00Z"}}, "schedule.sendAt", "scheduled_at lies in the past"),
+        ({"schedule": {"sendAt": "2020-01-01T00:00:00Z"}}, "schedule.sendAt", "the time of sending lies in the past"),
         (
             {"schedule": {"sendAt": "2030-01-01T00:00:00", "timezone": "Mars/Base"}},
             "schedule.timezone",
@@ -283,26 +284,31 @@ def test_what_is_no_json_object_is_refused(caller: Caller, body: bytes, exceptio
 
 
 @pytest.mark.parametrize(
-    ("kind", "recipient", "field"),
+    ("kind", "recipient", "field", "exception"),
     [
-        ("Email", {"email": "no address"}, "recipient"),
-        ("Email", {}, "recipient.email"),
-        ("Email", {"phone": "+12025550100"}, "recipient.email"),
-        ("Email", {"id": "nobody"}, "recipient.id"),
-        ("SMS", {"phone": "555"}, "recipient"),
-        ("SMS", {}, "recipient.phone"),
-        ("Push", {}, "recipient.deviceToken"),
-        ("Push", {"deviceToken": "unregistered"}, "recipient"),
-        ("Push", {"id": "nobody"}, "recipient"),
-        ("In-App", {"email": "ann@example.com"}, "recipient.id"),
+        (
+            "Email",
+            {"email": "no address"},
+            "recipient",
+            "not an e-mail address: An email address must have an @-sign.",
+        ),
+        ("Email", {}, "recipient.email", "The recipient has neither email nor id."),
+        ("Email", {"phone": "+12025550100"}, "recipient.email", "The recipient has neither email nor id."),
+        ("Email", {"id": "nobody"}, "recipient.id", "there is no such contact"),
+        ("SMS", {"phone": "555"}, "recipient", "not a phone number in E.164 form: + and 7 to 15 digits"),
+        ("SMS", {}, "recipient.phone", "The recipient has neither phone nor id."),
+        ("Push", {}, "recipient.deviceToken", "The recipient has neither deviceToken nor id."),
+        ("Push", {"deviceToken": "unregistered"}, "recipient", UNREGISTERED),
+        ("Push", {"id": "nobody"}, "recipient", UNREGISTERED),
+        ("In-App", {"email": "ann@example.com"}, "recipient.id", "The recipient has no id."),
     ],
 )
 def test_whoever_cannot_be_reached_is_an_invalid_recipient(
-    caller: Caller, kind: str, recipient: dict[str, str], field: str
+    caller: Caller, kind: str, recipient: dict[str, str], field: str, exception: str
 ) -> None:
     subject = "Hello" if kind == "Email" else None
     answer = caller.post(MESSAGES, {"type": kind, "recipient": recipient, "subject": subject, "content": "x"})
-    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", answer.json()["exception"], field)
+    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", exception, field)
 
 
 def test_an_unknown_template_is_named(caller: Caller) -> None:

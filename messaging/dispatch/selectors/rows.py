@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from messaging.content import sealing
 from messaging.errors import NotFound
 from messaging.models import Message, MessageEvent
-from messaging.state import Status
+from messaging.state import Standing, Status, standing
 
 LIST_SECONDS = 5.0
 """A list that takes longer is given up."""
@@ -52,6 +52,11 @@ def events(*, workspace_id: UUID, message_id: UUID) -> list[MessageEvent]:
     if not Message.objects.filter(id=message_id, workspace_id=workspace_id, deleted_at=None).exists():
         raise NotFound("There is no such message.", code="message_not_found")
     return list(MessageEvent.objects.filter(workspace_id=workspace_id, message_id=message_id).order_by("at", "id"))
+
+
+def standing_of(row: Message) -> Standing:
+    """Where a message stands."""
+    return standing(Status(row.status), attempts=row.attempts)
 
 
 def modified_at(row: Message) -> datetime:

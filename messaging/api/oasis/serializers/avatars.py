@@ -130,7 +130,7 @@ def _between(row: models.Message, author: UUID | None) -> dict[str, Any]:
         "message_type": messaging_type(row.metadata) if is_direct else None,
         "created_date": created,
         "timestamp": created,
-        "is_read": IS_READ[managed.standing_of(row)],
+        "is_read": IS_READ[selectors.standing_of(row)],
         "metadata": _metadata(row),
     }
 
