@@ -74,7 +74,8 @@ class Notification(Struct, kw_only=True, frozen=True, rename="camel"):
 
 def senders(rows: Sequence[models.Message]) -> dict[UUID, Sender]:
     """Who sent these messages, by user."""
-    found = models.User.objects.filter(id__in={row.author_id for row in rows if row.author_id})
+    wanted = {row.author_id for row in rows if row.author_id}
+    found = models.User.objects.filter(id__in=wanted).only("avatar_id", "username", "first_name", "last_name")
     return {user.id: Sender(id=user.avatar_id, name=user.get_full_name() or user.username) for user in found}
 
 
