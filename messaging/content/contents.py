@@ -100,10 +100,14 @@ def said(content_id: UUID) -> Said:
 
     Raises:
         EncryptionFailed: it does not open.
+        Content.DoesNotExist: it is gone.
     """
     with connection.cursor() as cursor:
         cursor.execute(_WHOLE, [content_id])
-        workspace_id, sealed, subject, body, text, media, *version, files = cursor.fetchone()
+        found = cursor.fetchone()
+    if found is None:
+        raise Content.DoesNotExist
+    workspace_id, sealed, subject, body, text, media, *version, files = found
     row = _content(content_id, workspace_id, sealed, subject, body, text)
     row.media = msgspec.json.decode(media) if media else None
     names = sealing.reveal_content(row)
