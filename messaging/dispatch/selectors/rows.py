@@ -31,13 +31,14 @@ MOMENTS = (
 """Columns that tell when a message changed; what its reader does to it in a feed changes the feed alone."""
 
 
-def message(*, workspace_id: UUID, message_id: UUID) -> Message:
-    """Give one message.
+def message(*, workspace_id: UUID, message_id: UUID, deleted: bool = False) -> Message:
+    """Give one message; one that was deleted only where `deleted` says so.
 
     Raises:
         NotFound: the workspace has none of that id, or deleted it.
     """
-    rows = read(ALL_COLUMNS, "id = %s AND workspace_id = %s AND deleted_at IS NULL", [message_id, workspace_id])
+    kept = "" if deleted else " AND deleted_at IS NULL"
+    rows = read(ALL_COLUMNS, f"id = %s AND workspace_id = %s{kept}", [message_id, workspace_id])
     if not rows:
         raise NotFound("There is no such message.", code="message_not_found")
     return rows[0]
