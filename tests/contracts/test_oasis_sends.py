@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from channels_app.types import Channel
+from messaging.api.oasis import outcomes
+from messaging.api.oasis.envelope import Done
 from messaging.dispatch import providers
+from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
 from messaging.state import Priority, Status
 from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, done, failed, person, sender
@@ -165,6 +169,20 @@ def test_what_is_not_decided_in_time_is_pending(worker: object, settings: Settin
     body = {**EMAIL, "recipient": {"email": "throttled@example.com"}}
     shown = done(caller.post(f"{BASE}/send/email", body), "Message queued", 202)
     assert shown["status"] in {"Pending", "Retrying"}
+
+
+def test_what_is_cancelled_meanwhile_is_not_said_to_be_sent(caller: Caller, rf: RequestFactory) -> None:
+    key = done(caller.post(f"{BASE}/send/email", EMAIL, Prefer="respond-async"), "Message queued", 202)["id"]
+    assert caller.post(f"{BASE}/messages/{key}/cancel").status_code == 200
+    row = Message.objects.get()
+    status, answer = outcomes.told(rf.post(BASE), Sent(message=row, ids=(row.id,), waited=True))
+    assert isinstance(answer, Done)
+    assert (status, answer.message, answer.result.message, answer.result.data.status) == (
+        200,
+        "Success",
+        "Message cancelled",
+        "Cancelled",
+    )
 
 
 @waited

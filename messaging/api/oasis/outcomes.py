@@ -77,5 +77,7 @@ def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Fai
         meaning = BY_CODE.get(row.error_code, SEND_FAILED)
         reason = row.error_detail or row.error_code or "The message came back."
         return meaning.status.value, failed(request, meaning, reason, message_id=str(row.id))
+    if word == "Cancelled":
+        return 200, done(show(row), "Message cancelled")
     waits = word in _WAITING
     return 202 if waits else 200, done(show(row), "Message queued" if waits else "Message sent successfully")
