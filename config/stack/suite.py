@@ -30,14 +30,19 @@ def manage(home: Home, arguments: Sequence[str]) -> int:
     return _run([sys.executable, "manage.py", *arguments], env)
 
 
+_WHOLE = ("-n", "2", "--dist", "loadfile", "--max-worker-restart", "0")
+"""How the whole suite runs: in two processes, the tests of a file in one of them."""
+
+
 def test(home: Home | None, arguments: Sequence[str]) -> int:
-    """Run pytest with servers of its own, except those that the environment names."""
+    """Run pytest with servers of its own, except those that the environment names. Without arguments it runs every
+    test, which is more than one process gets done in a few minutes."""
     with ExitStack() as held:
         chosen = home or held.enter_context(temporary_home("test"))
         if home is None:
             held.callback(forget, chosen)
         env = held.enter_context(temporary_pair(chosen))
-        return _run([sys.executable, "-m", "pytest", *arguments], env)
+        return _run([sys.executable, "-m", "pytest", *(arguments or _WHOLE)], env)
 
 
 def check(arguments: Sequence[str]) -> int:

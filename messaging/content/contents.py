@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 
 from channels_app.types import Media, SharedContent
 from messaging.content import exits as ways_out
 from messaging.content import sealing
 from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
-from messaging.models import Content
+from messaging.errors import EncryptionFailed
+from messaging.models import Attachment, Content
 
 _NONE: Mapping[str, str] = {}
+# Plain SQL: lists ask it, and need a fraction of what a Content holds.
+_SAID = """
+SELECT c.id, c.workspace_id, c.sealed, c.subject, c.body, c.text, v.id, v.subject, v.body, v.text
+  FROM messaging_content c LEFT JOIN messaging_templateversion v ON v.id = c.template_version_id
+ WHERE c.id = ANY(%s)"""
+_WHOLE = """
+SELECT c.workspace_id, c.sealed, c.subject, c.body, c.text, c.media, v.id, v.subject, v.body, v.text,
+       (SELECT jsonb_agg(jsonb_build_array(a.id, a.filename, a.inline_id, a.content_type, a.size) ORDER BY a.id)
+          FROM messaging_attachment a WHERE a.content_id = c.id)
+  FROM messaging_content c LEFT JOIN messaging_templateversion v ON v.id = c.template_version_id
+ WHERE c.id = %s"""
 _KEPT = 64
 _KEPT_BYTES = 16 * 1024 * 1024
 
@@ -56,6 +69,17 @@ class LoadedContent:
         return self.html.render(context, now=now), self.text.render(context, now=now)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """A Content as it is shown: what it says, and what goes with it, without the files' bytes."""
+
+    parts: Parts
+    media: Media | None
+    files: list[Attachment]
+    encrypted: bool
+    """Whether it is encrypted at rest."""
+
+
 _kept: OrderedDict[UUID, LoadedContent] = OrderedDict()
 _lock = threading.Lock()
 
@@ -65,6 +89,56 @@ def parts_of(row: Content) -> Parts:
     own = Parts(subject=row.subject, body=row.body, text=row.text)
     said = row.template_version
     return own.over(Parts(subject=said.subject, body=said.body, text=said.text)) if said else own
+
+
+def parts_of_many(ids: Collection[UUID]) -> dict[UUID, Parts | EncryptionFailed]:
+    """What each of these contents says, or why it does not open."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SAID, [list(ids)])
+        rows = cursor.fetchall()
+    found: dict[UUID, Parts | EncryptionFailed] = {}
+    for key, workspace_id, sealed, *said in rows:
+        row = _content(key, workspace_id, sealed, *said[:3])
+        try:
+            sealing.reveal_content(row)
+            found[key] = _over(row, *said[3:])
+        except EncryptionFailed as error:
+            found[key] = error
+    return found
+
+
+def said(content_id: UUID) -> Said:
+    """A content as it is shown.
+
+    Raises:
+        EncryptionFailed: it does not open.
+        Content.DoesNotExist: it is gone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WHOLE, [content_id])
+        found = cursor.fetchone()
+    if found is None:
+        raise Content.DoesNotExist
+    workspace_id, sealed, subject, body, text, media, *version, files = found
+    row = _content(content_id, workspace_id, sealed, subject, body, text)
+    row.media = msgspec.json.decode(media) if media else None
+    names = sealing.reveal_content(row)
+    known = [
+        Attachment(id=UUID(key), filename=name, inline_id=inline, content_type=kind, size=size)
+        for key, name, inline, kind, size in (msgspec.json.decode(files) if files else ())
+    ]
+    sealing.reveal_names(known, names)
+    return Said(parts=_over(row, *version), media=media_of(row), files=known, encrypted=names is not None)
+
+
+def _content(key: UUID, workspace_id: UUID, sealed: Any, subject: str, body: str, text: str) -> Content:
+    return Content(id=key, workspace_id=workspace_id, sealed=sealed, subject=subject, body=body, text=text)
+
+
+def _over(row: Content, version: UUID | None, subject: str, body: str, text: str) -> Parts:
+    """What a content says, with what its template's version says where it says nothing itself."""
+    own = Parts(subject=row.subject, body=row.body, text=row.text)
+    return own.over(Parts(subject=subject, body=body, text=text)) if version else own
 
 
 def media_of(row: Content) -> Media | None:

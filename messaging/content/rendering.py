@@ -40,6 +40,7 @@ __all__ = [
     "TemplateRefused",
     "compile",
     "context_of",
+    "is_template",
     "literal",
     "render_subject",
     "subject_line",
@@ -137,12 +138,17 @@ class Compiled:
         return sorted(missing)
 
 
+def is_template(source: str) -> bool:
+    """Whether anything may have to be filled in; what has no marker says itself."""
+    return "{{" in source or "{%" in source
+
+
 def compile(source: str, *, html: bool, field: str) -> Compiled:
     """Compile a source; `html` escapes the values, `field` is its name in errors and sets its longest length.
 
     Raises TemplateRefused. The same source is parsed once, as long as it stays among the last few hundred.
     """
-    if "{{" not in source and "{%" not in source:
+    if not is_template(source):
         return Compiled(source, None, html=html)
     longest = LONG_LENGTH if field.rpartition("/")[2] in LONG_FIELDS else SHORT_LENGTH
     if len(source) > longest:

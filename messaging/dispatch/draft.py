@@ -99,7 +99,7 @@ def problems(draft: Draft, *, test: bool) -> Iterator[FieldError]:
         try:
             mime.check(_shared(draft), default_from=settings.DEFAULT_FROM_EMAIL)
         except InvalidMessage as error:
-            yield FieldError(_pointer(error.field), error.code, str(error))
+            yield FieldError(_pointer(error.field), error.code, str(error).removeprefix(f"{error.field}: "))
 
 
 def _pointer(field_name: str) -> str:
@@ -155,7 +155,7 @@ def _media_errors(draft: Draft) -> Iterator[FieldError]:
 def _time_errors(draft: Draft) -> Iterator[FieldError]:
     now = timezone.now()
     if draft.scheduled_at is not None and draft.scheduled_at <= now:
-        yield FieldError("/scheduled_at", "in_the_past", "scheduled_at lies in the past")
+        yield FieldError("/scheduled_at", "in_the_past", "the time of sending lies in the past")
     if draft.expires_at is not None and draft.expires_at <= (draft.scheduled_at or now):
         yield FieldError("/expires_at", "in_the_past", "expires_at does not lie after the time of sending")
 

@@ -82,4 +82,6 @@ def _outcome(workspace_id: UUID, ids: tuple[UUID, ...]) -> Sent:
 
 
 def _standing(workspace_id: UUID, ids: tuple[UUID, ...], *, waited: bool) -> Sent:
-    return Sent(message=selectors.message(workspace_id=workspace_id, message_id=ids[0]), ids=ids, waited=waited)
+    # Somebody may delete a message meanwhile that is being sent: whoever sent it still hears what became of it.
+    message = selectors.message(workspace_id=workspace_id, message_id=ids[0], deleted=True)
+    return Sent(message=message, ids=ids, waited=waited)

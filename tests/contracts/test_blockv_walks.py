@@ -127,7 +127,8 @@ def token(caller: Caller) -> str:
 
 
 def test_a_token_carries_its_filters_and_order(caller: Caller, token: str) -> None:
-    for query in ("", "&limit=50", "&status=failed&system=email&sortBy=to&order=asc", "&status=&to=&limit=3"):
+    same = "&status=failed&system=email&sortBy=to"
+    for query in ("", "&limit=50", f"{same}&order=asc", f"{same}&order=ascending", "&status=&to=&limit=3"):
         page = listed(caller, f"next={token}{query}")
         assert [row["to"] for row in page["messages"]] == ["bob@example.com"]
         assert "next" not in page

@@ -357,6 +357,13 @@ def test_every_reason_of_the_document_is_told() -> None:
     }
 
 
+def test_metadata_may_say_that_it_has_no_category_and_no_variables(caller: Caller) -> None:
+    answer = send(caller, make_contact(caller), metadata={"category": None, "variables": None})
+    row = Message.objects.get()
+    assert read(answer)["messageId"] == f"msg_{row.id.hex}"
+    assert row.category == "transactional"
+
+
 # What is refused as a request
 
 

@@ -77,6 +77,21 @@ def test_writing_needs_the_token_that_the_answer_gave(member: Member, browser: B
     assert read(browser.ask("PATCH", path, {"name": "Acme"}, X_CSRFToken=cookie))["name"] == "Acme"
 
 
+@pytest.mark.parametrize("kind", [JSON, "text/plain", "multipart/form-data", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("body", [b"{}", b"hello", b"\xff", b"csrfmiddlewaretoken="])
+def test_the_token_is_not_looked_for_in_bodies_whatever_they_are(
+    member: Member, browser: Browser, kind: str, body: bytes
+) -> None:
+    token = browser.sign_in("ann")
+    if body.endswith(b"="):
+        body += token.encode()
+    for path in ("/api/auth/logout", f"{home(member.workspace)}/messages"):
+        answer: Any = browser.client.generic("POST", path, body, content_type=kind)
+        refused(answer, 403, "FORBIDDEN", message="CSRF Failed: CSRF token missing.", reason="csrf_failed")
+    answer = browser.client.generic("POST", "/api/auth/logout", body, kind, headers={"X-CSRFToken": token})
+    assert read(answer) == {"success": True}
+
+
 def test_a_session_says_whose_it_is_and_gives_a_token(member: Member, browser: Browser) -> None:
     refused(browser.ask("GET", "/api/auth/session"), 401, "UNAUTHORIZED", message="There is no session.")
     browser.sign_in("ann")

@@ -126,13 +126,25 @@ def test_a_change_leaves_the_rest_and_makes_a_version_where_the_words_change(cal
         "updatedAt": changed["updatedAt"],
     }
     assert [each.body for each in TemplateVersion.objects.order_by("version")] == [made["body"], changed["body"]]
-    bare = read(caller.ask("PATCH", path(caller, made), {"subject": ""}))
-    assert bare["subject"] is None
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_subject_is_taken_away(caller: Caller, nothing: str | None) -> None:
+    made = created(caller)
+    bare = read(caller.ask("PATCH", path(caller, made), {"subject": nothing}))
+    assert bare == {**made, "subject": None, "variables": ["firstName", "plan", "word"], "updatedAt": bare["updatedAt"]}
+    assert read(caller.get(path(caller, made))) == bare
 
 
 @pytest.mark.parametrize(
     ("fields", "places"),
-    [({"body": "{{"}, ["body"]), ({"channel": "PUSH"}, ["channel"]), ({"language": "de"}, ["language"])],
+    [
+        ({"body": "{{"}, ["body"]),
+        ({"body": None}, ["body"]),
+        ({"name": None}, ["name"]),
+        ({"channel": "PUSH"}, ["channel"]),
+        ({"language": "de"}, ["language"]),
+    ],
 )
 def test_a_bad_change_is_refused(caller: Caller, fields: dict[str, Any], places: list[str]) -> None:
     made = created(caller)
@@ -173,6 +185,13 @@ def test_a_preview_is_for_a_contact_with_the_rest_from_variables(caller: Caller)
         "body": "<p>Hello , your plan is x </p>",
         "missing": ["firstName", "word"],
     }
+
+
+def test_a_preview_is_for_nobody_where_nothing_is_said(caller: Caller) -> None:
+    made = created(caller)
+    blank = {"subject": "Hi", "body": "<p>Hello , your plan is  </p>", "missing": ["firstName", "plan", "word"]}
+    for body in (None, {}, {"contactId": None, "variables": None}):
+        assert read(caller.post(path(caller, made, "/preview"), body)) == blank
 
 
 def test_a_preview_for_a_contact_needs_that_scope_and_one_of_the_workspace(caller: Caller, stranger: Caller) -> None:

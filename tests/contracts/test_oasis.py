@@ -67,6 +67,7 @@ OPERATIONS = {
 
 MESSAGES = f"{BASE}/messages"
 INVALID = ("VALIDATION_ERROR", "Validation failed")
+UNREGISTERED = "No push subscription is registered for this recipient."
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def test_creating_may_answer_200(caller: Caller, settings: Settings) -> None:
         ({"metadata": {"priority": "Now"}}, "metadata.priority", "Invalid enum value 'Now'"),
         ({"metadata": {"note": "a\0b"}}, "metadata.note", "A NUL character (U+0000) is not allowed."),
         ({"schedule": {"sendAt": "soon"}}, "schedule.sendAt", "Invalid RFC3339 encoded datetime"),
-        ({"schedule": {"sendAt": "2020-01-01T00:00:00Z"}}, "schedule.sendAt", "scheduled_at lies in the past"),
+        ({"schedule": {"sendAt": "2020-01-01T00:00:00Z"}}, "schedule.sendAt", "the time of sending lies in the past"),
         (
             {"schedule": {"sendAt": "2030-01-01T00:00:00", "timezone": "Mars/Base"}},
             "schedule.timezone",
@@ -283,26 +284,31 @@ def test_what_is_no_json_object_is_refused(caller: Caller, body: bytes, exceptio
 
 
 @pytest.mark.parametrize(
-    ("kind", "recipient", "field"),
+    ("kind", "recipient", "field", "exception"),
     [
-        ("Email", {"email": "no address"}, "recipient"),
-        ("Email", {}, "recipient.email"),
-        ("Email", {"phone": "+12025550100"}, "recipient.email"),
-        ("Email", {"id": "nobody"}, "recipient.id"),
-        ("SMS", {"phone": "555"}, "recipient"),
-        ("SMS", {}, "recipient.phone"),
-        ("Push", {}, "recipient.deviceToken"),
-        ("Push", {"deviceToken": "unregistered"}, "recipient"),
-        ("Push", {"id": "nobody"}, "recipient"),
-        ("In-App", {"email": "ann@example.com"}, "recipient.id"),
+        (
+            "Email",
+            {"email": "no address"},
+            "recipient",
+            "not an e-mail address: An email address must have an @-sign.",
+        ),
+        ("Email", {}, "recipient.email", "The recipient has neither email nor id."),
+        ("Email", {"phone": "+12025550100"}, "recipient.email", "The recipient has neither email nor id."),
+        ("Email", {"id": "nobody"}, "recipient.id", "there is no such contact"),
+        ("SMS", {"phone": "555"}, "recipient", "not a phone number in E.164 form: + and 7 to 15 digits"),
+        ("SMS", {}, "recipient.phone", "The recipient has neither phone nor id."),
+        ("Push", {}, "recipient.deviceToken", "The recipient has neither deviceToken nor id."),
+        ("Push", {"deviceToken": "unregistered"}, "recipient", UNREGISTERED),
+        ("Push", {"id": "nobody"}, "recipient", UNREGISTERED),
+        ("In-App", {"email": "ann@example.com"}, "recipient.id", "The recipient has no id."),
     ],
 )
 def test_whoever_cannot_be_reached_is_an_invalid_recipient(
-    caller: Caller, kind: str, recipient: dict[str, str], field: str
+    caller: Caller, kind: str, recipient: dict[str, str], field: str, exception: str
 ) -> None:
     subject = "Hello" if kind == "Email" else None
     answer = caller.post(MESSAGES, {"type": kind, "recipient": recipient, "subject": subject, "content": "x"})
-    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", answer.json()["exception"], field)
+    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", exception, field)
 
 
 def test_an_unknown_template_is_named(caller: Caller) -> None:
@@ -471,18 +477,50 @@ def test_totals_are_estimated_beyond_a_bound(caller: Caller, monkeypatch: pytest
     assert page["totalCount"] > 1
 
 
-def test_a_longer_list_takes_no_more_queries(caller: Caller) -> None:
-    def count() -> int:
-        with CaptureQueriesContext(connection) as asked:
-            assert caller.get(MESSAGES).status_code == 200
-        return len(asked)
+def queries_of_a_list(caller: Caller) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        assert caller.get(MESSAGES).status_code == 200
+    return len(asked)
 
+
+def test_a_longer_list_takes_no_more_queries(caller: Caller) -> None:
     variables = {"content": "Hi {{ who }}", "metadata": {"variables": {"who": "Ann"}}}
     create(caller, **variables)
-    few = count()
+    few = queries_of_a_list(caller)
     for _ in range(5):
         create(caller, **variables)
-    assert count() == few
+    assert queries_of_a_list(caller) == few
+
+
+def test_values_are_read_only_for_texts_that_want_them(caller: Caller) -> None:
+    create(caller, metadata={"variables": {"who": "Ann"}})
+    few = queries_of_a_list(caller)
+    create(caller, content="Hi {{ who }}", metadata={"variables": {"who": "Ann"}})
+    assert queries_of_a_list(caller) == few + 1
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_list_says_what_each_message_says(caller: Caller) -> None:
+    make_template(caller.workspace, subject="Welcome", body="<p>Dear {{ name }}</p>", text="Dear {{ name }}")
+    by_template = {"template": "welcome"}
+    create(caller)
+    create(caller, content=None, htmlContent="<p>{{ name }}</p>")
+    create(caller, subject=None, content=None, metadata=by_template)
+    create(caller, subject=None, content=None, metadata={**by_template, "encryption": True})
+    create(caller, content="To {{ name }} alone", metadata={**by_template, "encryption": True})
+    create(caller, content="In clear at last", metadata={"encryption": True})
+    shut = create(caller, metadata={"encryption": True})["id"]
+    Content.objects.filter(id=Message.objects.get(id=shut).content_id).update(sealed=b"\x01" * 64)
+    said = [row["content"] for row in read(caller.get(f"{MESSAGES}?sortOrder=asc"))["result"]]
+    assert said == [
+        "Good day",
+        "<p>Ann</p>",
+        "Dear Ann",
+        "Dear Ann",
+        "To Ann alone",
+        "In clear at last",
+        "",
+    ]
 
 
 def test_test_keys_have_a_list_of_their_own(caller: Caller) -> None:

@@ -283,9 +283,10 @@ def test_what_one_wrote_to_oneself_is_there_once(caller: Caller) -> None:
 @pytest.mark.parametrize("path", ["messages", "conversation/{avatar}", "notifications"])
 @pytest.mark.parametrize("query", ["limit=-1", "limit=x", "offset=-1", "offset=1.5", "limit=201", "limit=0"])
 def test_a_bad_place_is_an_invalid_parameter(caller: Caller, friend: Caller, path: str, query: str) -> None:
-    name = query.partition("=")[0]
+    name, most = query.partition("=")[0], {"limit": "1 to 200", "offset": "0 to 1000000000"}
+    exception = f"{name} is a whole number from {most[name]}."
     answer = caller.get(f"{BASE}/{path.format(avatar=avatar(friend))}?{query}")
-    failed(answer, 400, "INVALID_PARAMETER", "Invalid parameter", answer.json()["exception"], name)
+    failed(answer, 400, "INVALID_PARAMETER", "Invalid parameter", exception, name)
 
 
 # Marking

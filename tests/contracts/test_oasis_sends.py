@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from channels_app.types import Channel
+from messaging.api.oasis import outcomes
+from messaging.api.oasis.envelope import Done
 from messaging.dispatch import providers
+from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
 from messaging.state import Priority, Status
 from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, done, failed, person, sender
@@ -167,6 +171,20 @@ def test_what_is_not_decided_in_time_is_pending(worker: object, settings: Settin
     assert shown["status"] in {"Pending", "Retrying"}
 
 
+def test_what_is_cancelled_meanwhile_is_not_said_to_be_sent(caller: Caller, rf: RequestFactory) -> None:
+    key = done(caller.post(f"{BASE}/send/email", EMAIL, Prefer="respond-async"), "Message queued", 202)["id"]
+    assert caller.post(f"{BASE}/messages/{key}/cancel").status_code == 200
+    row = Message.objects.get()
+    status, answer = outcomes.told(rf.post(BASE), Sent(message=row, ids=(row.id,), waited=True))
+    assert isinstance(answer, Done)
+    assert (status, answer.message, answer.result.message, answer.result.data.status) == (
+        200,
+        "Success",
+        "Message cancelled",
+        "Cancelled",
+    )
+
+
 @waited
 def test_a_repeat_under_the_same_key_gets_the_same_outcome(worker: object) -> None:
     caller = make_caller()
@@ -240,24 +258,24 @@ def test_a_channel_without_a_provider_is_not_available(caller: Caller, path: str
 
 
 @pytest.mark.parametrize(
-    ("path", "recipient", "field"),
+    ("path", "recipient", "field", "exception"),
     [
-        ("email", {"email": "nobody"}, "recipient"),
-        ("email", {"name": "Ann"}, "recipient.email"),
-        ("sms", {"phone": "12025550100"}, "recipient"),
-        ("sms", {"email": "ann@example.com"}, "recipient.phone"),
-        ("push", {"deviceToken": "unknown"}, "recipient"),
-        ("push", {"id": "nobody"}, "recipient"),
-        ("push", {}, "recipient.deviceToken"),
-        ("inapp", {}, "recipient.id"),
+        ("email", {"email": "nobody"}, "recipient", "not an e-mail address: An email address must have an @-sign."),
+        ("email", {"name": "Ann"}, "recipient.email", "The recipient has neither email nor id."),
+        ("sms", {"phone": "12025550100"}, "recipient", "not a phone number in E.164 form: + and 7 to 15 digits"),
+        ("sms", {"email": "ann@example.com"}, "recipient.phone", "The recipient has neither phone nor id."),
+        ("push", {"deviceToken": "unknown"}, "recipient", "No push subscription is registered for this recipient."),
+        ("push", {"id": "nobody"}, "recipient", "No push subscription is registered for this recipient."),
+        ("push", {}, "recipient.deviceToken", "The recipient has neither deviceToken nor id."),
+        ("inapp", {}, "recipient.id", "The recipient has no id."),
     ],
 )
 def test_a_recipient_without_an_address_is_refused(
-    caller: Caller, path: str, recipient: dict[str, str], field: str
+    caller: Caller, path: str, recipient: dict[str, str], field: str, exception: str
 ) -> None:
     body = {"email": EMAIL, "sms": SMS, "push": PUSH, "inapp": IN_APP}[path]
     answer = caller.post(f"{BASE}/send/{path}", {**body, "recipient": recipient})
-    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", answer.json()["exception"], field)
+    failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", exception, field)
     assert not Message.objects.exists()
 
 

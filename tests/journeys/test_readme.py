@@ -1,4 +1,4 @@
-"""The five minutes of README.md, followed word by word on a home of their own."""
+"""What the pages tell people to type, followed word by word on a home of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +76,29 @@ def test_a_visitor_starts_sends_looks_and_stops(visitor: Visitor) -> None:
     eventually(lambda: visitor.message(answer["id"])["status"] == "DELIVERED", "the message of the README arrives")
     shown = visitor.dispatch("demo")
     assert [channel for channel in Channel if channel not in shown] == []
+    for page, refused in REFUSED.items():
+        assert _refused(visitor, page) == refused, page
     visitor.dispatch("status")
     visitor.dispatch("down")
 
     assert is_free(visitor.port)
+
+
+REFUSED = {"oasis": ["502"], "fluxkit": ["500"], "campaignos": ["422"], "blockv": ["500"]}
+"""Page of a surface → the refusals that it shows: each sends once to an address that fails."""
+_TOLD = 'curl() { command curl -w "%{stderr}%{http_code} %{method}\\n" "$@" 2>> told; }\n'
+
+
+def _refused(visitor: Visitor, page: str) -> list[str]:
+    """Type everything that a page of a surface gives, in one shell; give the statuses of what was refused."""
+    text = (visitor.project / "docs/surfaces" / f"{page}.md").read_text()
+    typed = _TOLD + "".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert "curl" in typed.removeprefix(_TOLD)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "var").mkdir()
+        (folder / "var" / "credentials.json").symlink_to(visitor.home.credentials)
+        done = subprocess.run(["bash", "-c", typed], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        told = re.findall(r"^([0-9]{3}) [A-Z]+$", (folder / "told").read_text(), re.MULTILINE)
+    return [status for status in told if not status.startswith("2")]

@@ -21,6 +21,7 @@ from messaging.api.common.refusals import (
     NotAcceptable,
     RateLimited,
     WrongMediaType,
+    headers_of,
 )
 from messaging.api.common.rendering import answer
 from messaging.api.common.views import ApiView
@@ -38,8 +39,6 @@ from messaging.errors import (
     Unauthenticated,
     Unavailable,
 )
-
-QUERY_RETRY_SECONDS = 5
 
 STATUS: dict[type[DispatchError], HTTPStatus] = {
     Invalid: HTTPStatus.BAD_REQUEST,
@@ -152,26 +151,13 @@ def refused(request: HttpRequest, error: DispatchError) -> HttpResponse:
     status = status_of(error).value
     fields = [Place(field=_field(each), code=each.code, message=each.detail) for each in error.errors]
     details = Details(reason=error.code, fields=fields or UNSET, request_id=request_id(request) or UNSET)
-    return answer(Error(code=status, message=error.detail, details=details), status, _headers(error))
+    return answer(Error(code=status, message=error.detail, details=details), status, headers_of(error))
 
 
 def _field(place: FieldError) -> str:
     """A place in the domain's words as this surface names it, `/subject` as `title`; what nobody knows, as it came."""
     first, *rest = place.pointer.removeprefix("/").replace("~1", "/").replace("~0", "~").split("/")
     return ".".join([first if place.code in UNKNOWN else FIELDS.get(first, first), *rest])
-
-
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}
 
 
 class View(ApiView):

@@ -91,8 +91,9 @@ def _opened(text: str, bound: str) -> _Token:
 
 
 def _narrowing(query: ListQuery) -> dict[str, str]:
-    """Everything that was said but for the place and the size of the page."""
+    """Everything that was said but for the place and the size of the page; each order has one word."""
     said, plain = (msgspec.to_builtins(each) for each in (query, type(query)()))
+    said["order"] = "asc" if query.ascending else "desc"
     return {name: value for name, value in said.items() if name not in {"next", "limit"} and value != plain.get(name)}
 
 

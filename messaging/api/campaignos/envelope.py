@@ -12,9 +12,9 @@ from drf_spectacular.utils import OpenApiParameter
 from msgspec import UNSET, Struct, UnsetType
 from rest_framework.request import Request
 
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.common import queries
 from messaging.api.common.operations import F, describe
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.refusals import (
     Broken,
     Malformed,
@@ -22,6 +22,7 @@ from messaging.api.common.refusals import (
     NotAcceptable,
     RateLimited,
     WrongMediaType,
+    headers_of,
 )
 from messaging.api.common.rendering import answer
 from messaging.api.common.views import ApiView
@@ -39,8 +40,6 @@ from messaging.errors import (
     Unauthenticated,
     Unavailable,
 )
-
-QUERY_RETRY_SECONDS = 5
 
 CODES: dict[type[DispatchError], tuple[str, HTTPStatus]] = {
     Malformed: ("VALIDATION_ERROR", HTTPStatus.BAD_REQUEST),
@@ -160,7 +159,7 @@ def refused(request: HttpRequest, error: DispatchError) -> HttpResponse:
     """A refusal in this surface's shape."""
     code, status = _code_of(error)
     body = Refusal(error=Error(code=code, message=error.detail, details=_details(error)))
-    return answer(body, status.value, _headers(error))
+    return answer(body, status.value, headers_of(error))
 
 
 def field_name(pointer: str) -> str:
@@ -185,22 +184,6 @@ def _details(error: DispatchError) -> Details | UnsetType:
     return Details(reason=error.code if told else UNSET, fields=fields or UNSET)
 
 
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}
-
-
-Q = TypeVar("Q", bound=Struct)
-
-
 class View(ApiView):
     """A path of this surface; methods are not told the workspace, the caller is in it."""
 
@@ -214,14 +197,6 @@ class View(ApiView):
 
     def refuse(self, error: DispatchError) -> HttpResponse:
         return refused(self.request, error)
-
-    def query(self, into: type[Q]) -> Q:
-        """The query parameters as a Struct.
-
-        Raises:
-            Invalid: one is unknown, stands twice or cannot be used.
-        """
-        return queries.read(queries.filled(self.request._request.GET), into)
 
 
 class Nothing(View):

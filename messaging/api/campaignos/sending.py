@@ -8,10 +8,10 @@ from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers import messages as out
 from messaging.api.campaignos.serializers.messages import SendIn
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, FAILURE_OUT
+from messaging.api.common.sending import accept_one
 from messaging.campaigns import filling, pace, plans
 from messaging.content import templates
 from messaging.content.parts import Parts, prepare
-from messaging.dispatch import intake
 from messaging.dispatch.intake import Draft, Recipient
 from messaging.dispatch.sending import Sent
 from messaging.errors import DispatchError, Invalid
@@ -25,7 +25,7 @@ from messaging.tenancy.access import Caller
 _ENDED_BADLY = frozenset({Status.FAILED, Status.BOUNCED, Status.CANCELLED})
 
 
-def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> list[UUID]:
+def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> UUID:
     """Accept the message that was asked for, inside the caller's transaction.
 
     Raises:
@@ -39,16 +39,7 @@ def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> list[UUID]:
     recipient = _recipient(wanted, draft, person, caller.workspace_id)
     if campaign is not None:
         pace.demand(campaign, contact_id=person.id)
-    accepted = intake.accept(
-        workspace_id=caller.workspace_id,
-        author_id=caller.user_id,
-        test=caller.test,
-        draft=draft,
-        recipients=[recipient],
-        batch=False,
-        awaited=awaited,
-    )
-    return accepted.ids
+    return accept_one(caller, draft, recipient, awaited=awaited)
 
 
 def show(sent: Sent) -> tuple[int, object]:

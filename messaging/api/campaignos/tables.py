@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db.models import Model, QuerySet
 
 from messaging.api.campaignos.envelope import Page, paged
-from messaging.api.campaignos.queries import PageQuery
+from messaging.api.common.queries import PageQuery
 
 BOUND = 10_000
 """Rows that are counted one by one."""

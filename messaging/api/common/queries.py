@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from messaging.api.common import bodies
+from messaging.api.common.cursors import LARGEST, LIMIT
 from messaging.content.screen import screen
 from messaging.errors import FieldError, Invalid
 
 T = TypeVar("T", bound=Struct)
+
+LAST_PAGE = 10_000_000
+
+
+class Query(Struct, forbid_unknown_fields=True, rename="camel", kw_only=True, frozen=True):
+    """No query parameters at all; what an operation takes is added to it."""
+
+
+class PageQuery(Query, rename="camel", kw_only=True, frozen=True):
+    """Which page of a list is wanted, by its number."""
+
+    page: Annotated[int, Meta(ge=1, le=LAST_PAGE, description="Page number.")] = 1
+    limit: Annotated[int, Meta(ge=1, le=LARGEST, description="Items per page.")] = LIMIT
+
+    @property
+    def offset(self) -> int:
+        """How many items stand on the pages before."""
+        return (self.page - 1) * self.limit
 
 
 def filled(given: QueryDict) -> dict[str, str]:

@@ -33,11 +33,14 @@ from messaging.errors import (
     Invalid,
     NotFound,
     QueryTimeout,
+    QuotaExceeded,
     Unauthenticated,
     Unavailable,
 )
 
 log = structlog.get_logger(__name__)
+
+QUERY_RETRY_SECONDS = 5
 
 
 class Malformed(Invalid):
@@ -99,6 +102,20 @@ def refusal_of(error: Exception) -> DispatchError:
             return translate(error)
     log.error("request_failed", exc_info=error)
     return Broken("Something went wrong on our side.")
+
+
+def headers_of(error: DispatchError, *, realm: str = "api") -> dict[str, str]:
+    """What HTTP has a refusal tell beside its body: who may ask, when to come back, which methods there are."""
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+        case Unavailable() | RateLimited() | QuotaExceeded():
+            return {"Retry-After": str(error.retry_after)}
+        case QueryTimeout():
+            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
+        case MethodNotAllowed():
+            return {"Allow": ", ".join(error.allowed)}
+    return {}
 
 
 def _of_database(error: Any) -> DispatchError:

@@ -9,8 +9,9 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from messaging.api.common.rendering import JSON, encode
-from messaging.dispatch import idempotency, sending
+from messaging.dispatch import idempotency, intake, sending
 from messaging.dispatch.idempotency import Answer, Key
+from messaging.dispatch.intake import Draft, Recipient
 from messaging.dispatch.sending import Sent
 from messaging.tenancy.access import Caller
 
@@ -30,6 +31,24 @@ def once(
     """Do the work in one transaction and answer; a repeat of the request gets the first answer again."""
     key = _key(request, caller, body, encrypted=encrypted)
     return _response(idempotency.once(key, lambda: Answer(status=status, body=encode(work()))))
+
+
+def accept_one(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: bool = False) -> UUID:
+    """Accept one message from the caller; give its key.
+
+    Raises:
+        DispatchError: see `intake.accept`.
+    """
+    accepted = intake.accept(
+        workspace_id=caller.workspace_id,
+        author_id=caller.user_id,
+        test=caller.test,
+        draft=draft,
+        recipients=[recipient],
+        batch=False,
+        awaited=awaited,
+    )
+    return accepted.ids[0]
 
 
 def send(

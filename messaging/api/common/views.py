@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.http import HttpResponse
+from msgspec import Struct
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from messaging.api.common import bodies
+from messaging.api.common import bodies, queries
 from messaging.api.common.authentication import BrowserAuthentication, KeyAuthentication, TokenAuthentication
 from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, RateLimited, refusal_of
 from messaging.dispatch import rates
@@ -20,6 +21,7 @@ from messaging.errors import DispatchError, Unauthenticated
 from messaging.tenancy.access import Caller, demand
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Struct)
 
 _JSON_TYPES = re.compile(
     r"(?:^|,)\s*(?:\*/\*|application/\*|application/(?:problem\+)?json)\s*(?:;|,|$)", re.IGNORECASE
@@ -96,3 +98,11 @@ class ApiView(APIView):
             DispatchError: it cannot be read as one.
         """
         return bodies.parse(bodies.read(self.request._request), into)
+
+    def query(self, into: type[Q]) -> Q:
+        """The query parameters as a Struct.
+
+        Raises:
+            Invalid: one is unknown, stands twice or cannot be used.
+        """
+        return queries.read(queries.filled(self.request._request.GET), into)

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from rest_framework.request import Request
 
 from messaging.api.common.operations import WORKSPACE, F, describe
-from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, RateLimited, WrongMediaType
+from messaging.api.common.refusals import MethodNotAllowed, NotAcceptable, RateLimited, WrongMediaType, headers_of
 from messaging.api.common.rendering import answer
 from messaging.api.common.views import ApiView
 from messaging.api.fluxkit.vocabulary import ChannelWord
@@ -30,8 +30,6 @@ from messaging.errors import (
     Unauthenticated,
     Unavailable,
 )
-
-QUERY_RETRY_SECONDS = 5
 
 
 class Code(StrEnum):
@@ -161,7 +159,7 @@ def refused(
         case _:
             details = Details(fields=_fields(error) or UNSET)
     status, body = refusal(code, error.detail, details)
-    return answer(body, status, _headers(error))
+    return answer(body, status, headers_of(error, realm="messaging"))
 
 
 def field_name(pointer: str) -> str:
@@ -183,19 +181,6 @@ def _fields(error: DispatchError) -> dict[str, list[str]]:
         if each.pointer:
             fields.setdefault(field_name(each.pointer), []).append(each.detail)
     return fields
-
-
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="messaging"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}
 
 
 class View(ApiView):

@@ -11,10 +11,11 @@ from msgspec import UNSET
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.fluxkit.envelope import REASONS, Code, Details, Refusal, refusal
-from messaging.api.fluxkit.serializers import Result, TemplateResult, Wish, message_id, standing_of
+from messaging.api.fluxkit.serializers import Result, TemplateResult, Wish, message_id
 from messaging.api.fluxkit.vocabulary import CHANNEL_OUT, CHANNEL_SPOKEN, STATUS_OUT, ChannelWord
 from messaging.dispatch import intake
 from messaging.dispatch.intake import Draft, Recipient
+from messaging.dispatch.selectors import standing_of
 from messaging.dispatch.sending import Sent
 from messaging.errors import Invalid
 from messaging.state import Status

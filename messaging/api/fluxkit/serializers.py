@@ -30,9 +30,8 @@ from messaging.api.fluxkit.vocabulary import (
 )
 from messaging.content.rendering import literal
 from messaging.dispatch.intake import Draft, Recipient
-from messaging.dispatch.selectors import MessageFilter, Total
+from messaging.dispatch.selectors import MessageFilter, Total, standing_of
 from messaging.errors import FieldError, Invalid
-from messaging.state import Standing, Status, standing
 
 RECIPIENTS = 50
 """Addresses in each of `to`, `cc` and `bcc`."""
@@ -254,11 +253,6 @@ class HealthOut(Struct, kw_only=True, frozen=True):
 def message_id(row: models.Message) -> str:
     """The provider's id for a message once there is one, else ours."""
     return row.provider_message_id or str(row.id)
-
-
-def standing_of(row: models.Message) -> Standing:
-    """Where a message stands."""
-    return standing(Status(row.status), attempts=row.attempts)
 
 
 def log(row: models.Message) -> Log:

@@ -81,7 +81,7 @@ class LogList(View):
     @operation("list_logs", answers={200: out.Logs}, parameters=queries.parameters(LogsQuery))
     def get(self, request: Request) -> HttpResponse:
         """List messages, the newest first."""
-        query = queries.read(queries.filled(request._request.GET), LogsQuery)
+        query = self.query(LogsQuery)
         workspace_id, where = self.caller.workspace_id, query.where()
         rows = selectors.messages(workspace_id=workspace_id, where=where, offset=query.offset, limit=query.limit)
         return answer(out.logs(rows, selectors.total(workspace_id=workspace_id, where=where), query))

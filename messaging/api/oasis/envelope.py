@@ -24,6 +24,7 @@ from messaging.api.common.refusals import (
     RateLimited,
     TokenExpired,
     WrongMediaType,
+    headers_of,
 )
 from messaging.api.common.rendering import answer, stamp
 from messaging.dispatch.rates import Allowance
@@ -46,7 +47,6 @@ from messaging.errors import (
 )
 
 STRICT: Final = "strict"
-QUERY_RETRY_SECONDS: Final = 5
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 No = Annotated[bool, Meta(extra_json_schema={"const": False})]
@@ -254,6 +254,12 @@ def failure(
     return answer(shown, status=_status(meaning, error).value, headers=_headers(error))
 
 
+def _headers(error: DispatchError) -> dict[str, str]:
+    """Those of any surface; an answer of 200 asks nobody to say who they are."""
+    mild = isinstance(error, Unauthenticated) and settings.OASIS_HTTP_ERRORS != STRICT
+    return {} if mild else headers_of(error)
+
+
 def _status(meaning: Meaning, error: DispatchError) -> HTTPStatus:
     mild = meaning.status == HTTPStatus.UNAUTHORIZED or error.code in _MILD
     return HTTPStatus.OK if mild and settings.OASIS_HTTP_ERRORS != STRICT else meaning.status
@@ -263,16 +269,3 @@ def _field(error: FieldError, names: Mapping[str, str]) -> str:
     first, *rest = error.pointer.removeprefix("/").split("/")
     # A field that does not exist here is the caller's own word.
     return ".".join([first if error.code == "unknown_field" else names.get(first, first), *rest])
-
-
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated() if settings.OASIS_HTTP_ERRORS == STRICT:
-            return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}

@@ -16,7 +16,7 @@ from messaging.api.oasis.serializers import messages as out
 from messaging.api.oasis.vocabulary import STATUS_OUT
 from messaging.api.oasis.wishes import Asked, draft_of, recipient_of
 from messaging.content import templates
-from messaging.dispatch import intake, selectors
+from messaging.dispatch import selectors
 from messaging.dispatch.draft import Draft, Recipient
 from messaging.dispatch.sending import Sent
 from messaging.errors import EncryptionFailed, Invalid
@@ -24,24 +24,6 @@ from messaging.people import push
 from messaging.tenancy.access import Caller
 
 _WAITING: Final = frozenset({"Scheduled", "Pending", "Retrying"})
-
-
-def accept(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: bool = False) -> UUID:
-    """Accept one message; give its key.
-
-    Raises:
-        DispatchError: it cannot be taken.
-    """
-    accepted = intake.accept(
-        workspace_id=caller.workspace_id,
-        author_id=caller.user_id,
-        test=caller.test,
-        draft=draft,
-        recipients=[recipient],
-        batch=False,
-        awaited=awaited,
-    )
-    return accepted.ids[0]
 
 
 def created_status() -> int:
@@ -90,10 +72,12 @@ def show(row: models.Message) -> out.Message:
 def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Failure]:
     """The outcome of a send: 200 where it went out, 202 while it waits, else why it did not."""
     row = sent.message
-    word = STATUS_OUT[out.standing_of(row)]
+    word = STATUS_OUT[selectors.standing_of(row)]
     if word == "Failed":
         meaning = BY_CODE.get(row.error_code, SEND_FAILED)
         reason = row.error_detail or row.error_code or "The message came back."
         return meaning.status.value, failed(request, meaning, reason, message_id=str(row.id))
+    if word == "Cancelled":
+        return 200, done(show(row), "Message cancelled")
     waits = word in _WAITING
     return 202 if waits else 200, done(show(row), "Message queued" if waits else "Message sent successfully")

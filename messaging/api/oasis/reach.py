@@ -13,7 +13,6 @@ from typing import Final
 from uuid import UUID
 
 from messaging.api.oasis.operations import READ
-from messaging.api.oasis.serializers.messages import standing_of
 from messaging.api.oasis.vocabulary import OFFERED, STATUS_OUT
 from messaging.dispatch import selectors
 from messaging.dispatch.selectors import MessageFilter, Party
@@ -115,7 +114,7 @@ def changing(caller: Caller, row: Message, deed: str) -> Iterator[None]:
             yield
     except TransitionRefused as error:
         now = selectors.message(workspace_id=caller.workspace_id, message_id=row.id)
-        word = STATUS_OUT[standing_of(now)]
+        word = STATUS_OUT[selectors.standing_of(now)]
         raise TransitionRefused(f"The message is {word} and cannot be {deed}.") from error
 
 

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from messaging.api.common import bodies
 from messaging.api.common.refusals import Malformed, WrongMediaType
 from messaging.api.oasis.vocabulary import MESSAGING_IN, MESSAGING_OUT, MessagingWord
+from messaging.content.rendering import is_template
 from messaging.content.screen import screen
 from messaging.errors import Invalid
 
@@ -21,7 +22,6 @@ LARGEST: Final = 10_000
 """Ids in one request."""
 
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_MARKERS: Final = ("{{", "{%")
 
 
 class TalkIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, rename="camel"):
@@ -98,7 +98,7 @@ def kind_of(word: str) -> MessagingWord:
 
 def literal(content: str) -> Literal:
     """A text for a draft that means itself."""
-    if any(marker in content for marker in _MARKERS):
+    if is_template(content):
         return Literal("{{ content }}", {"content": content})
     return Literal(content, None)
 

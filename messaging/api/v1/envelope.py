@@ -19,6 +19,7 @@ from messaging.api.common.refusals import (
     NotAcceptable,
     RateLimited,
     WrongMediaType,
+    headers_of,
 )
 from messaging.api.common.rendering import encode
 from messaging.errors import (
@@ -36,7 +37,6 @@ from messaging.errors import (
 )
 
 PROBLEM = "application/problem+json"
-QUERY_RETRY_SECONDS = 5
 
 STATUS: dict[type[DispatchError], HTTPStatus] = {
     Malformed: HTTPStatus.BAD_REQUEST,
@@ -108,20 +108,7 @@ def problem(request: HttpRequest, error: DispatchError) -> HttpResponse:
         request_id=request_id(request),
         errors=[ProblemError(pointer=each.pointer, code=each.code, detail=each.detail) for each in error.errors],
     )
-    return HttpResponse(encode(body), status=status.value, content_type=PROBLEM, headers=_headers(error))
-
-
-def _headers(error: DispatchError) -> dict[str, str]:
-    match error:
-        case Unauthenticated():
-            return {"WWW-Authenticate": 'Bearer realm="api"'}
-        case Unavailable() | RateLimited() | QuotaExceeded():
-            return {"Retry-After": str(error.retry_after)}
-        case QueryTimeout():
-            return {"Retry-After": str(QUERY_RETRY_SECONDS)}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(error.allowed)}
-    return {}
+    return HttpResponse(encode(body), status=status.value, content_type=PROBLEM, headers=headers_of(error))
 
 
 def page(request: HttpRequest, found: Slice[K], show: Callable[[K], Any], *, query: str) -> Page[Any]:

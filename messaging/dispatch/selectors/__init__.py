@@ -4,7 +4,7 @@ from messaging.dispatch.selectors.batches import BatchProgress, batch
 from messaging.dispatch.selectors.contents import NOTHING, Rendered, fill, rendered, rendered_many
 from messaging.dispatch.selectors.filters import ALL, MessageFilter, Party, Sort
 from messaging.dispatch.selectors.lists import Place, messages, place_of
-from messaging.dispatch.selectors.rows import events, message, modified_at
+from messaging.dispatch.selectors.rows import events, message, modified_at, standing_of
 from messaging.dispatch.selectors.totals import BOUND, Total, total
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "place_of",
     "rendered",
     "rendered_many",
+    "standing_of",
     "total",
 ]

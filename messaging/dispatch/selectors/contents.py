@@ -8,12 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from channels_app.types import Channel, Media
-from messaging.content import exits, sealing
-from messaging.content.contents import media_of, parts_of
+from messaging.content import contents, exits, sealing
 from messaging.content.parts import Parts
-from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of
+from messaging.content.rendering import RenderFailed, TemplateRefused, compile, context_of, is_template
 from messaging.errors import EncryptionFailed
-from messaging.models import Attachment, Content, Message
+from messaging.models import Attachment, Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,39 +36,38 @@ def rendered(*, message: Message) -> Rendered:
     What was sealed of the message is filled in, too; where something does not open, the message's error says so.
     """
     sealing.reveal([message])
-    content = Content.objects.select_related("template_version").get(id=message.content_id)
     try:
-        names = sealing.reveal_content(content)
+        found = contents.said(message.content_id)
     except EncryptionFailed as error:
         sealing.note_unreadable(message, error)
         return NOTHING
-    files = list(Attachment.objects.filter(content_id=content.id).defer("data").order_by("id"))
-    sealing.reveal_names(files, names)
-    found = fill(message=message, parts=parts_of(content), attachments=files, media=media_of(content))
-    return replace(found, encrypted=names is not None)
+    filled = fill(message=message, parts=found.parts, attachments=found.files, media=found.media)
+    return replace(filled, encrypted=found.encrypted)
 
 
 def rendered_many(*, messages: Sequence[Message]) -> dict[UUID, Rendered]:
     """What each of these messages says, without files; contents are read together, and `rendered` tells the rest."""
     sealing.reveal(messages)
-    _fetch_data(messages)
-    rows = Content.objects.select_related("template_version").in_bulk({row.content_id for row in messages})
-    known: dict[UUID, Parts | EncryptionFailed] = {}
-    for key, row in rows.items():
-        try:
-            sealing.reveal_content(row)
-            known[key] = parts_of(row)
-        except EncryptionFailed as error:
-            known[key] = error
-    said = {}
-    for message in messages:
-        parts = known[message.content_id]
-        if isinstance(parts, EncryptionFailed):
-            sealing.note_unreadable(message, parts)
-            said[message.id] = NOTHING
-        else:
-            said[message.id] = fill(message=message, parts=parts, attachments=())
-    return said
+    known = contents.parts_of_many({row.content_id for row in messages})
+    fixed = {key: each for key, parts in known.items() if isinstance(parts, Parts) and (each := _fixed(parts))}
+    _fetch_data([row for row in messages if row.content_id not in fixed])
+    return {row.id: _say(row, known[row.content_id], fixed.get(row.content_id)) for row in messages}
+
+
+def _fixed(parts: Parts) -> Rendered | None:
+    """What all messages of a content say; None where their data is filled in."""
+    if is_template(parts.body) or is_template(parts.text):
+        return None
+    return Rendered(body=parts.body, text=parts.text, attachments=())
+
+
+def _say(message: Message, parts: Parts | EncryptionFailed, fixed: Rendered | None) -> Rendered:
+    if isinstance(parts, EncryptionFailed):
+        sealing.note_unreadable(message, parts)
+        return NOTHING
+    if fixed is not None and message.sealed is None:
+        return fixed
+    return fill(message=message, parts=parts, attachments=())
 
 
 def _fetch_data(messages: Sequence[Message]) -> None:

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from messaging.content import sealing
 from messaging.errors import NotFound
 from messaging.models import Message, MessageEvent
-from messaging.state import Status
+from messaging.state import Standing, Status, standing
 
 LIST_SECONDS = 5.0
 """A list that takes longer is given up."""
@@ -31,13 +31,14 @@ MOMENTS = (
 """Columns that tell when a message changed; what its reader does to it in a feed changes the feed alone."""
 
 
-def message(*, workspace_id: UUID, message_id: UUID) -> Message:
-    """Give one message.
+def message(*, workspace_id: UUID, message_id: UUID, deleted: bool = False) -> Message:
+    """Give one message; one that was deleted only where `deleted` says so.
 
     Raises:
         NotFound: the workspace has none of that id, or deleted it.
     """
-    rows = read(ALL_COLUMNS, "id = %s AND workspace_id = %s AND deleted_at IS NULL", [message_id, workspace_id])
+    kept = "" if deleted else " AND deleted_at IS NULL"
+    rows = read(ALL_COLUMNS, f"id = %s AND workspace_id = %s{kept}", [message_id, workspace_id])
     if not rows:
         raise NotFound("There is no such message.", code="message_not_found")
     return rows[0]
@@ -52,6 +53,11 @@ def events(*, workspace_id: UUID, message_id: UUID) -> list[MessageEvent]:
     if not Message.objects.filter(id=message_id, workspace_id=workspace_id, deleted_at=None).exists():
         raise NotFound("There is no such message.", code="message_not_found")
     return list(MessageEvent.objects.filter(workspace_id=workspace_id, message_id=message_id).order_by("at", "id"))
+
+
+def standing_of(row: Message) -> Standing:
+    """Where a message stands."""
+    return standing(Status(row.status), attempts=row.attempts)
 
 
 def modified_at(row: Message) -> datetime:

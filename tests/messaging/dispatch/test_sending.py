@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from channels_app.types import Accepted, Ambiguous, Channel, NotConfigured, Outcome, Permanent, Throttled, Transient
+from channels_app.types import (
+    Accepted,
+    Ambiguous,
+    Channel,
+    NotConfigured,
+    OutboundMessage,
+    Outcome,
+    Permanent,
+    Throttled,
+    Transient,
+)
 from messaging import models
 from messaging.content.encryption import is_sealed
 from messaging.dispatch import claims, control, delivery, intake, providers, queue, transitions, wake
@@ -333,6 +344,27 @@ class TestMeanwhile:
             control.cancel(workspace_id=workspace.id, message_id=only().id, cause=Cause.API)
 
         assert (post.sent.message.status, only().status) == (Status.CANCELLED, Status.CANCELLED)
+
+    def test_a_message_that_is_deleted_is_told_as_cancelled(self, workspace: Workspace, patience: Settings):
+        patience.SYNC_WAIT_SECONDS = 1.0
+        post = Post(workspace, key="k")
+        with under_way(post) as making:
+            control.delete(workspace_id=workspace.id, message_id=only().id, cause=Cause.API)
+
+        assert post.sent.message.status == Status.CANCELLED
+        assert Post(workspace, key="k").make() == replace(making.result(), replayed=True)
+
+    def test_a_message_that_is_deleted_while_it_is_sent_is_told_as_sent(self, workspace: Workspace, install: Install):
+        def deleting(each: OutboundMessage) -> Outcome:
+            control.delete(workspace_id=workspace.id, message_id=each.id, cause=Cause.API)
+            return Accepted(provider_message_id="p")
+
+        install(answer(deleting))
+        post = Post(workspace)
+        with working():
+            post.make()
+
+        assert (post.sent.message.status, only().status) == (Status.SENT, Status.SENT)
 
     def test_a_message_that_nobody_sends_is_told_as_queued_and_is_tried_again_as_any_other(
         self, workspace: Workspace, install: Install, patience: Settings

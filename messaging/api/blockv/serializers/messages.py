@@ -124,8 +124,9 @@ def status_of(row: models.Message) -> StatusWord:
 
 
 def error_of(row: models.Message) -> Error | None:
-    """Why a message failed, or why its last attempt did."""
-    if status_of(row) not in {"failed", "retrying"}:
+    """Why a message failed, or why its last attempt did; None where a person had it tried once more."""
+    word = status_of(row)
+    if word not in {"failed", "retrying"} or (word == "retrying" and not row.error_code):
         return None
     reason = row.error_code or row.status.lower()
     detail = row.error_detail or f"The message was not delivered: {reason}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -18,7 +17,7 @@ from messaging.api.blockv.vocabulary import CHANNELS
 from messaging.api.common import bodies, queries, sending
 from messaging.api.common.operations import IDEMPOTENCY_KEY, PREFER
 from messaging.api.common.rendering import answer
-from messaging.dispatch import control, intake, selectors
+from messaging.dispatch import control, selectors
 from messaging.errors import NotFound
 from messaging.state import Cause
 
@@ -51,21 +50,13 @@ class MessageSend(View):
         caller, body = self.caller, bodies.read(request._request)
         send = out.read_send(body)
 
-        def accept(awaited: bool) -> Sequence[UUID]:
-            draft, recipient = planned(caller, send)
-            accepted = intake.accept(
-                workspace_id=caller.workspace_id,
-                author_id=caller.user_id,
-                test=caller.test,
-                draft=draft,
-                recipients=[recipient],
-                batch=False,
-                awaited=awaited,
-            )
-            return accepted.ids
-
         return sending.send(
-            request, caller, body, accept=accept, show=lambda sent: shown(sent, sync=send.sync), wait=send.sync
+            request,
+            caller,
+            body,
+            accept=lambda awaited: [sending.accept_one(caller, *planned(caller, send), awaited=awaited)],
+            show=lambda sent: shown(sent, sync=send.sync),
+            wait=send.sync,
         )
 
 

@@ -12,8 +12,8 @@ from analytics.statistics import Point
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.campaignos.ids import Kind
-from messaging.api.campaignos.queries import Query
 from messaging.api.campaignos.vocabulary import CHANNEL_OUT, STATUS_OUT, ChannelWord, StatusWord
+from messaging.api.common.queries import Query
 from messaging.state import Standing, Status
 
 DAYS = 365

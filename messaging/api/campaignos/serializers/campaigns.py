@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging import models
 from messaging.api.campaignos.ids import LONGEST, Kind
-from messaging.api.campaignos.queries import LARGEST as LARGEST_PAGE
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers.contacts import Tags, channel_word
 from messaging.api.campaignos.serializers.messages import Id, MessageRow, Moment
 from messaging.api.campaignos.vocabulary import CAMPAIGN_OUT, CHANNEL_IN, CampaignWord, ChannelWord
+from messaging.api.common.cursors import LARGEST as LARGEST_PAGE
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import stamp
 from messaging.campaigns import runs
 from messaging.campaigns.audience import LARGEST, Target

@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from channels_app.types import Channel
 from messaging import models
-from messaging.api.campaignos.queries import Query
 from messaging.api.campaignos.serializers.contacts import CONSENT_OUT, ConsentWord, contact_fields
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, ChannelWord
+from messaging.api.common.queries import Query
 from messaging.models import ConsentStatus
 from messaging.models.people import ALL
 from messaging.people.preferences import Preference

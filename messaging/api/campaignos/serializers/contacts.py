@@ -13,9 +13,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.campaignos.ids import Kind
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers.messages import ContactRef, Id, MessageRow, Moment, row
 from messaging.api.campaignos.vocabulary import CHANNEL_OUT, CHANNELS, ChannelWord
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import stamp
 from messaging.errors import Invalid
 from messaging.models import ConsentStatus

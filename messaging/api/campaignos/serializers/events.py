@@ -8,9 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging import models
 from messaging.api.campaignos.ids import LONGEST, Kind
-from messaging.api.campaignos.queries import LARGEST, LIMIT, Query
 from messaging.api.campaignos.serializers.contacts import ContactEvent, event_fields, reference
 from messaging.api.campaignos.serializers.messages import ContactRef, Id
+from messaging.api.common.cursors import LARGEST, LIMIT
+from messaging.api.common.queries import Query
 from messaging.people.events import TEXT_LENGTH, TYPE_LENGTH, Happening
 
 Text = Annotated[str, Meta(max_length=TEXT_LENGTH)]

@@ -11,7 +11,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from channels_app.types import Channel
 from messaging import models
 from messaging.api.campaignos.ids import LONGEST, Kind
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.vocabulary import (
     CAMPAIGN_OUT,
     CHANNEL_IN,
@@ -26,6 +25,7 @@ from messaging.api.campaignos.vocabulary import (
     FailureWord,
     StatusWord,
 )
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import stamp
 from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import Invalid
@@ -94,7 +94,9 @@ class SendIn(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, f
         Raises:
             Invalid: it is not an object.
         """
-        said = (self.metadata or {}).get("variables", {})
+        said = (self.metadata or {}).get("variables")
+        if said is None:
+            return {}
         if not isinstance(said, dict):
             raise Invalid.at("/metadata/variables", "wrong_type", "Variables are an object of name and value.")
         return said

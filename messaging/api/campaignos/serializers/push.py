@@ -8,9 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging import models
 from messaging.api.campaignos.ids import LONGEST
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers.contacts import ContactSubscription, reference, subscription
 from messaging.api.campaignos.serializers.messages import ContactRef, Id
+from messaging.api.common.queries import PageQuery
 
 
 class SubscriptionQuery(PageQuery, rename="camel", kw_only=True, frozen=True):

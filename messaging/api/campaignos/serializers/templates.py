@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging.api.campaignos.ids import Kind
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers.contacts import channel_word
 from messaging.api.campaignos.serializers.messages import Id, Moment
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, CHANNELS, ChannelWord
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import stamp
 from messaging.content.languages import LENGTH as LANGUAGE_LENGTH
 from messaging.content.parts import Preview
@@ -43,11 +44,15 @@ class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 
 class TemplateChanges(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What is to change; what is left out stays. A template keeps its channel and its language."""
+    """What is to change; what is left out stays, null empties the subject. Channel and language stay for ever."""
 
-    name: TemplateName | None = None
-    subject: str | None = None
-    body: TemplateText | None = None
+    name: TemplateName | UnsetType = UNSET
+    subject: str | UnsetType | None = UNSET
+    body: TemplateText | UnsetType = UNSET
+
+    def changes(self) -> dict[str, str]:
+        """The texts that change."""
+        return {name: text or "" for name, text in msgspec.structs.asdict(self).items() if text is not UNSET}
 
 
 class PreviewIn(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -13,9 +13,9 @@ from analytics.counting import Scope
 from analytics.windows import calendar_days, days_until_now
 from messaging import models
 from messaging.api.campaignos.envelope import View, operation
-from messaging.api.campaignos.queries import Query
 from messaging.api.campaignos.serializers import analytics as out
 from messaging.api.campaignos.vocabulary import CHANNELS
+from messaging.api.common.queries import Query
 from messaging.api.common.rendering import answer
 from messaging.campaigns import plans, progress
 from messaging.errors import NotFound

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 
 from messaging.api.campaignos.envelope import Page, Success, View, operation, paged
 from messaging.api.campaignos.ids import Kind
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers import keys as out
 from messaging.api.common import bodies
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import answer
 from messaging.models import Mode
 from messaging.tenancy import keys

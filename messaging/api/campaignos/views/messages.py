@@ -51,7 +51,7 @@ class MessageList(View):
             request,
             caller,
             body,
-            accept=lambda awaited: sending.accept(caller, wanted, awaited=awaited),
+            accept=lambda awaited: [sending.accept(caller, wanted, awaited=awaited)],
             show=sending.show,
         )
 

@@ -8,8 +8,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from messaging.api.campaignos.envelope import View, operation
-from messaging.api.campaignos.queries import LARGEST
 from messaging.api.campaignos.serializers import onsite as out
+from messaging.api.common.cursors import LARGEST
 from messaging.api.common.operations import Array
 from messaging.api.common.rendering import answer
 from messaging.dispatch import selectors

@@ -9,11 +9,11 @@ from __future__ import annotations
 from django.contrib.auth import login, logout
 from django.http import HttpResponse
 from django.middleware.csrf import get_token
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from messaging.api.campaignos.envelope import Success, View, operation
 from messaging.api.campaignos.serializers import session as out
+from messaging.api.common.authentication import PersonAuthentication
 from messaging.api.common.rendering import answer
 from messaging.api.common.signing import sign_in
 from messaging.errors import Unauthenticated
@@ -27,7 +27,7 @@ def person_of(request: Request) -> User:
         Unauthenticated: there is no session.
         PermissionDenied: the request writes and lacks the CSRF token.
     """
-    found = SessionAuthentication().authenticate(request)
+    found = PersonAuthentication().authenticate(request)
     if found is None or not isinstance(found[0], User):
         raise Unauthenticated("There is no session.")
     return found[0]

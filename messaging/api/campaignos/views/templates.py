@@ -14,6 +14,7 @@ from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers import templates as out
 from messaging.api.campaignos.tables import page_of
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, CHANNELS
+from messaging.api.common import bodies
 from messaging.api.common.rendering import answer
 from messaging.campaigns import filling
 from messaging.content import authoring, templates
@@ -84,9 +85,7 @@ class TemplateDetail(TemplateView):
             workspace_id=self.caller.workspace_id,
             template_id=self.edition(template_id).id,
             author_id=self.caller.user_id,
-            name=wanted.name,
-            subject=wanted.subject,
-            body=wanted.body,
+            **wanted.changes(),
         )
         return answer(out.template(made))
 
@@ -103,7 +102,8 @@ class TemplatePreview(TemplateView):
     @operation("preview_template", tag="templates", takes=out.PreviewIn, answers={200: out.TemplatePreview})
     def post(self, request: Request, template_id: UUID) -> HttpResponse:
         """Fill a template in for nobody, or for a contact (which needs `contacts:read` too), with blanks for gaps."""
-        wanted = self.parsed(out.PreviewIn)
+        body = bodies.read_if_any(request._request)
+        wanted = bodies.parse(body, out.PreviewIn) if body else out.PreviewIn()
         edition = self.edition(template_id)
         context = context_of(wanted.variables or {}, None, None)
         if wanted.contact_id is not None:

@@ -9,10 +9,10 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from messaging.api.campaignos.envelope import Page, Success, View, operation
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers import webhooks as out
 from messaging.api.campaignos.tables import page_of
 from messaging.api.common import bodies
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import answer
 from messaging.webhooks import endpoints, inbound
 from messaging.webhooks.endpoints import Format

@@ -7,8 +7,8 @@ from rest_framework.request import Request
 
 from messaging import models
 from messaging.api.campaignos.envelope import Page, Success, View, operation, paged
-from messaging.api.campaignos.queries import PageQuery
 from messaging.api.campaignos.serializers import workspaces as out
+from messaging.api.common.queries import PageQuery
 from messaging.api.common.rendering import answer
 from messaging.campaigns import closing
 from messaging.models import Role

@@ -74,7 +74,8 @@ class Notification(Struct, kw_only=True, frozen=True, rename="camel"):
 
 def senders(rows: Sequence[models.Message]) -> dict[UUID, Sender]:
     """Who sent these messages, by user."""
-    found = models.User.objects.filter(id__in={row.author_id for row in rows if row.author_id})
+    wanted = {row.author_id for row in rows if row.author_id}
+    found = models.User.objects.filter(id__in=wanted).only("avatar_id", "username", "first_name", "last_name")
     return {user.id: Sender(id=user.avatar_id, name=user.get_full_name() or user.username) for user in found}
 
 
@@ -82,7 +83,7 @@ def listed(rows: Sequence[models.Message]) -> list[ListedMessage]:
     """Messages of any type, in the same order."""
     who, contents = senders(rows), selectors.rendered_many(messages=rows)
     return [
-        ListedMessage(**{**managed.row_fields(row, contents[row.id], who), **_between(row, _avatar(row, who))})
+        ListedMessage(**managed.row_fields(row, contents[row.id], who), **_between(row, _avatar(row, who)))
         for row in rows
     ]
 
@@ -123,13 +124,14 @@ def notifications(rows: Sequence[models.Message], *, avatar_id: UUID) -> list[No
 
 def _between(row: models.Message, author: UUID | None) -> dict[str, Any]:
     is_direct = row.channel == Channel.DIRECT
+    created = stamp(row.created_at)
     return {
         "from_avatar_id": author,
         "to_avatar_id": as_key(row.recipient) if is_direct else None,
         "message_type": messaging_type(row.metadata) if is_direct else None,
-        "created_date": stamp(row.created_at),
-        "timestamp": stamp(row.created_at),
-        "is_read": IS_READ[managed.standing_of(row)],
+        "created_date": created,
+        "timestamp": created,
+        "is_read": IS_READ[selectors.standing_of(row)],
         "metadata": _metadata(row),
     }
 

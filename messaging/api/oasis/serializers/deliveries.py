@@ -12,7 +12,7 @@ from analytics import statistics
 from messaging import models
 from messaging.api.common.rendering import stamp
 from messaging.api.oasis.envelope import Moment
-from messaging.api.oasis.serializers.messages import Delivery, Tracking, delivery, standing_of, tracking
+from messaging.api.oasis.serializers.messages import Delivery, Tracking, delivery, tracking
 from messaging.api.oasis.vocabulary import EVENT_OUT, STATUS_OUT, StatusWord
 from messaging.dispatch import selectors
 from messaging.state import Standing, Status
@@ -94,7 +94,7 @@ def status(row: models.Message) -> MessageStatus:
     """Where a message stands."""
     return MessageStatus(
         id=row.id,
-        status=STATUS_OUT[standing_of(row)],
+        status=STATUS_OUT[selectors.standing_of(row)],
         delivery=delivery(row),
         tracking=tracking(row),
         timestamps=Timestamps(

@@ -22,8 +22,8 @@ from messaging.api.oasis.vocabulary import (
     type_out,
 )
 from messaging.content.templates import Origin
-from messaging.dispatch.selectors import Rendered
-from messaging.state import Standing, Status, standing
+from messaging.dispatch.selectors import Rendered, standing_of
+from messaging.state import Standing
 
 _HIDDEN = frozenset({Own.PRIORITY, Own.MESSAGE_TYPE, "template", "variables", "encryption"})
 _CONTACT = "contact"
@@ -107,11 +107,6 @@ class Message(MessageRow, kw_only=True, frozen=True, rename="camel"):
     schedule: Schedule | None
     delivery: Delivery
     tracking: Tracking
-
-
-def standing_of(row: models.Message) -> Standing:
-    """Where a message stands."""
-    return standing(Status(row.status), attempts=row.attempts)
 
 
 def row_fields(row: models.Message, content: Rendered, senders: Mapping[UUID, Sender]) -> dict[str, Any]:

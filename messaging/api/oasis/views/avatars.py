@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from channels_app.types import Channel
 from messaging.api.common import bodies, sending
 from messaging.api.common.rendering import JSON, answer
-from messaging.api.oasis import outcomes, reach, talk
+from messaging.api.oasis import reach, talk
 from messaging.api.oasis.envelope import BY_CODE, SEND_FAILED, Failure, Result, Results, failed
 from messaging.api.oasis.operations import IDEMPOTENCY_KEY, READ, WRITE, AvatarView, operation
 from messaging.api.oasis.queries import LARGEST, Query
@@ -89,7 +89,7 @@ class SendToAvatar(AvatarView):
         words = talk.literal(content)
         recipient = Recipient(avatar_id=to, data=words.data, metadata={Own.MESSAGE_TYPE.value: kind})
         try:
-            return outcomes.accept(self.caller, Draft(channel=Channel.DIRECT, text=words.text), recipient)
+            return sending.accept_one(self.caller, Draft(channel=Channel.DIRECT, text=words.text), recipient)
         except Invalid as error:
             if any(each.pointer == "/avatar_id" for each in error.errors):
                 raise NotFound(f"There is no avatar {to} in the workspace.", code="avatar_not_found") from error

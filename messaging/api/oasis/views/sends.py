@@ -31,7 +31,7 @@ class SendView(View):
             request,
             caller,
             body,
-            accept=lambda awaited: [outcomes.accept(caller, draft, recipient, awaited=awaited)],
+            accept=lambda awaited: [sending.accept_one(caller, draft, recipient, awaited=awaited)],
             show=lambda sent: outcomes.told(request._request, sent),
             encrypted=draft.encrypted,
         )
