@@ -70,6 +70,16 @@ def demand_live(caller: Caller) -> None:
         raise Forbidden("A test key cannot do this.", code="test_key")
 
 
+def demand_mode(caller: Caller, *, test: bool) -> None:
+    """Refuse a test key what would change a message that goes to real providers.
+
+    Raises:
+        Forbidden: the caller uses a test key, and the message is not in test mode.
+    """
+    if not test:
+        demand_live(caller)
+
+
 def demand_grant(caller: Caller, role: Role) -> None:
     """Refuse to give, or to touch, a role that reaches further than the caller does.
 

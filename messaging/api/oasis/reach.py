@@ -19,7 +19,7 @@ from messaging.dispatch.selectors import MessageFilter, Party
 from messaging.errors import Forbidden, Invalid, NotFound, TransitionRefused
 from messaging.inbox import feed
 from messaging.models import Message, Role
-from messaging.tenancy.access import Caller
+from messaging.tenancy.access import Caller, demand_mode
 
 MANAGERS: Final = frozenset({Role.OPERATOR, Role.ADMIN, Role.OWNER})
 _ID: Final = re.compile(
@@ -93,9 +93,11 @@ def find_own(caller: Caller, text: str) -> Message:
 
     Raises:
         NotFound: there is none of that id.
-        Forbidden: somebody else wrote it, and the caller does not manage messages.
+        Forbidden: somebody else wrote it, and the caller does not manage messages; or a test key is used, and it
+            goes to real providers.
     """
     row = find(caller, text)
+    demand_mode(caller, test=row.test)
     if row.author_id != caller.user_id and not manages(caller):
         raise Forbidden("Only whoever sent a message, or manages messages, may change it.")
     return row

@@ -20,6 +20,7 @@ from messaging.api.common.rendering import answer
 from messaging.dispatch import control, selectors
 from messaging.errors import NotFound
 from messaging.state import Cause
+from messaging.tenancy.access import demand_mode
 
 READ, WRITE = "messages:read", "messages:write"
 
@@ -76,6 +77,7 @@ class MessageCancel(View):
     def post(self, request: Request, message_id: str) -> HttpResponse:
         """Cancel a message that waits to be sent, or to be tried again."""
         row = found(self.caller.workspace_id, message_id)
+        demand_mode(self.caller, test=row.test)
         control.cancel(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return answer(out.message(found(self.caller.workspace_id, message_id)))
 
@@ -87,6 +89,7 @@ class MessageRetry(View):
     def post(self, request: Request, message_id: str) -> HttpResponse:
         """Try a message that failed once more, with a fresh budget of attempts."""
         row = found(self.caller.workspace_id, message_id)
+        demand_mode(self.caller, test=row.test)
         control.retry(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return answer(out.message(found(self.caller.workspace_id, message_id)))
 

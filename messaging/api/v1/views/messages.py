@@ -22,6 +22,7 @@ from messaging.content import templates
 from messaging.dispatch import control, intake, selectors, steps
 from messaging.dispatch.explain import explain
 from messaging.state import Cause
+from messaging.tenancy.access import demand_mode
 
 READ, WRITE = "messages:read", "messages:write"
 
@@ -119,7 +120,9 @@ class MessageCancel(View):
     @operation("cancel_message", answers={200: out.FullMessage})
     def post(self, request: Request, message_id: UUID) -> HttpResponse:
         """Cancel a message that waits to be sent, or to be tried again."""
-        control.cancel(workspace_id=self.caller.workspace_id, message_id=message_id, cause=Cause.API)
+        row = selectors.message(workspace_id=self.caller.workspace_id, message_id=message_id)
+        demand_mode(self.caller, test=row.test)
+        control.cancel(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return shown(self.caller.workspace_id, message_id)
 
 
@@ -129,7 +132,9 @@ class MessageRetry(View):
     @operation("retry_message", answers={200: out.FullMessage})
     def post(self, request: Request, message_id: UUID) -> HttpResponse:
         """Try a message that failed or bounced once more, with a fresh budget of attempts."""
-        control.retry(workspace_id=self.caller.workspace_id, message_id=message_id, cause=Cause.API)
+        row = selectors.message(workspace_id=self.caller.workspace_id, message_id=message_id)
+        demand_mode(self.caller, test=row.test)
+        control.retry(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return shown(self.caller.workspace_id, message_id)
 
 

@@ -15,10 +15,10 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from messaging.api.v1.operations import View
 from messaging.api.v1.urls import Nothing
-from messaging.models import ApiKey, Member, Mode, Role, User
+from messaging.models import ApiKey, Member, Message, Mode, Role, User
 from messaging.models.keys import uuid7
 from messaging.tenancy.access import ROLES, SCOPES
-from tests.factories import make_member, make_workspace
+from tests.factories import accept_message, make_member, make_workspace
 from tests.messaging.api.callers import Caller, assert_problem, make_caller, read
 
 KEY = "0192f0c1-1111-7000-8000-000000000000"
@@ -385,3 +385,26 @@ def test_a_test_key_makes_no_way_to_real_providers() -> None:
     assert_problem(caller.post("/api/v1/members", member), 403, "test_key")
     assert_problem(caller.ask("DELETE", f"/api/v1/members/{caller.member.id}"), 403, "test_key")
     assert read(caller.post("/api/v1/api-keys", {**live, "mode": "test"}), 201)["mode"] == "test"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/messages/{}/cancel"),
+        ("POST", "/api/v1/messages/{}/retry"),
+        ("PUT", "/api/messaging/messages/{}"),
+        ("DELETE", "/api/messaging/messages/{}"),
+        ("POST", "/api/messaging/messages/{}/cancel"),
+        ("POST", "/api/messaging/messages/{}/retry"),
+        ("POST", "/messages/{}/cancel"),
+        ("POST", "/messages/{}/retry"),
+    ],
+)
+def test_a_test_key_changes_messages_of_test_mode_alone(method: str, path: str) -> None:
+    caller = make_caller(mode=Mode.TEST)
+    live, test = (accept_message(caller.workspace, test=test) for test in (False, True))
+    assert caller.ask(method, path.format(live), {}).status_code == 403
+    assert Message.objects.get(id=live).status == "QUEUED"
+    assert Message.objects.get(id=live).deleted_at is None
+    assert caller.ask(method, path.format(test), {}).status_code in {200, 409}
