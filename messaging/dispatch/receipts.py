@@ -52,9 +52,9 @@ def keep(provider: str, reports: Sequence[Receipt]) -> list[UUID]:
             {
                 "provider": provider,
                 "ids": [uuid7() for _ in reports],
-                "keys": [storable.text(report.key) for report in reports],
+                "keys": [storable.name(report.key) for report in reports],
                 "messages": [report.message_id for report in reports],
-                "provider_messages": [storable.text(report.provider_message_id or "") for report in reports],
+                "provider_messages": [storable.name(report.provider_message_id or "") for report in reports],
                 "kinds": [report.kind.value for report in reports],
                 "codes": [storable.text(report.code) for report in reports],
                 "details": [storable.json(report.detail) for report in reports],

@@ -56,28 +56,37 @@ def heed(provider: str, channel: Channel, signal: Signal) -> bool:
     A token that is forged, too old or used says nothing to whoever shows it; they began to talk all the same.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_ONCE, [uuid7(), provider, f"signal {storable.text(signal.key)}", signal.kind.value])
-            if cursor.fetchone() is None:
-                return False
+        if not _is_first(provider, f"signal {signal.key}", signal.kind):
+            return False
         match signal.kind:
             case SignalKind.OPTED_OUT:
                 chats.opt_out(channel=channel, address=signal.address, via=provider)
             case SignalKind.OPTED_IN:
                 chats.opt_in(channel=channel, address=signal.address, via=provider)
             case SignalKind.LINKED:
-                _link(signal)
+                _link(provider, signal)
                 chats.opt_in(channel=channel, address=signal.address, via=provider)
     return True
 
 
-def _link(signal: Signal) -> None:
+def _is_first(provider: str, key: str, kind: SignalKind) -> bool:
+    """Write down that this was heard; false where it was before."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ONCE, [uuid7(), provider, storable.name(key), kind.value])
+        return cursor.fetchone() is not None
+
+
+def _link(provider: str, signal: Signal) -> None:
     named = links.contact_of_chat(signal.token)
     contact = None
     if named is not None:
         known = Contact.objects.select_for_update(of=("self",)).order_by("id")
         contact = known.filter(pk=named).first() or known.filter(aliases__pk=named).first()
     if contact is None or not links.holds_chat(signal.token, linked=contact.telegram_chat_id):
+        log.info("chat_not_linked")
+        return
+    # A contact that was unlinked stands as it did when the token was written: the token is worth nothing all the same.
+    if not _is_first(provider, f"link {signal.token}", signal.kind):
         log.info("chat_not_linked")
         return
     try:

@@ -6,11 +6,15 @@ written; so what cannot be kept is replaced by U+FFFD.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+LONGEST_NAME: Final = 500
+"""Characters of what something is known by to others; an index takes no more than 2,700 bytes."""
 
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _NUL = b"\\u0000"
@@ -19,6 +23,12 @@ _NUL = b"\\u0000"
 def text(value: str) -> str:
     """The text with every character replaced that no column can hold."""
     return value if value.isprintable() else _UNFIT.sub("\ufffd", value)
+
+
+def name(value: str) -> str:
+    """What others know a message or a report by, short enough for an index; of a longer one its hash stands for it."""
+    fit = text(value)
+    return fit if len(fit) <= LONGEST_NAME else f"sha256:{hashlib.sha256(fit.encode()).hexdigest()}"
 
 
 def json(value: object) -> str:

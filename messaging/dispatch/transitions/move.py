@@ -158,7 +158,7 @@ def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
             "refund": int(move.refund),
             "throttled": int(move.throttled),
             "provider": move.provider,
-            "provider_message_id": move.provider_message_id,
+            "provider_message_id": storable.name(move.provider_message_id),
             "code": move.code,
             "error": move.error,
             "detail": move.detail,

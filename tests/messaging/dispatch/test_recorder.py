@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 from django.db import connection
 
 from channels_app.types import Accepted, Channel, OutboundMessage, Receipt, ReceiptKind
-from messaging.dispatch import claims, delivery, recorder
+from messaging.dispatch import claims, delivery, receipts, recorder
 from messaging.dispatch.claims import Lease
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.recorder import HandOver
@@ -221,4 +222,26 @@ def test_a_channel_whose_places_are_taken_leaves_its_rows_to_others(install: Ins
     let_go.set()
     holder.join()
     assert delivery.deliver(EMAIL) == 1
+    assert check_all() == []
+
+
+@committed
+def test_a_providers_name_of_any_length_is_written_and_its_reports_are_told_apart():
+    keys = [accept_message(make_workspace(), f"p{number}@example.com") for number in range(2)]
+    lease, _ = claims.take(EMAIL, limit=2, group=2)
+    # Not to be compressed to what an index takes.
+    names = [random.Random(number).randbytes(4_000).hex() for number in range(2)]
+    moves = [
+        Move(id=key, to=Status.SENT, provider="odd", provider_message_id=name)
+        for key, name in zip(keys, names, strict=True)
+    ]
+
+    assert recorder.write(lease, [(move, ()) for move in moves], mark=2) == 2
+
+    reports = [
+        Receipt(kind=ReceiptKind.DELIVERED, key=f"{names[1]}:delivered", provider_message_id=names[1]) for _ in range(2)
+    ]
+    assert [len(receipts.keep("odd", [report])) for report in reports] == [1, 0]
+    receipts.apply_due()
+    assert [message(key).status for key in keys] == ["SENT", "DELIVERED"]
     assert check_all() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -105,6 +106,22 @@ class TestLinking:
         assert update(web, f"/start {token}", chat=CHAT + 1).status_code == 200
 
         assert fresh(ann).telegram_chat_id == str(CHAT)
+
+    def test_a_link_that_was_used_is_worth_nothing_once_the_contact_was_unlinked_again(self, web: Client):
+        ann = make_contact(make_workspace())
+        token = token_for(ann)
+        update(web, f"/start {token}")
+        contacts.update(workspace_id=ann.workspace_id, contact_id=ann.pk, fields={"telegram_chat_id": ""})
+
+        assert update(web, f"/start {token}", chat=CHAT + 1).status_code == 200
+
+        assert fresh(ann).telegram_chat_id == ""
+
+    def test_an_update_of_any_number_is_taken(self, web: Client):
+        # Too long for an index, and not to be compressed.
+        number = int.from_bytes(random.Random(7).randbytes(1_700))
+
+        assert [update(web, "/stop", number=number).status_code for _ in range(2)] == [200, 200]
 
     def test_a_link_that_is_forged_old_or_for_something_else_links_nobody(self, web: Client):
         workspace = make_workspace()
