@@ -32,6 +32,9 @@ DEADLINE: Final = 30.0
 """Seconds for one request: look-up, connection, sending and the whole answer."""
 BODY_LIMIT: Final = 64 * 1024
 """Bytes of an answer that are read, where nothing else is said."""
+LEAST_WAIT: Final = 1.0
+"""Seconds that a server asks to wait at the least, also where it says 0 or a time that is over: a wait of nothing would
+mean a message that was never begun, and such a message goes round for ever."""
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
 _SECONDS: Final = re.compile(r"[0-9]{1,9}\Z")
 
@@ -53,15 +56,15 @@ class Answer:
         return cleaned(self.body)
 
     def retry_after(self) -> float | None:
-        """Give the seconds that the server asks to wait, if it does so in a way that makes sense."""
+        """Give the seconds that the server asks to wait, a second at least, if it does so in a way that makes sense."""
         asked = self.headers.get("retry-after", "").strip()
         if _SECONDS.match(asked):
-            return float(asked)
+            return max(LEAST_WAIT, float(asked))
         try:
             moment = parsedate_to_datetime(asked)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
-            return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+            return max(LEAST_WAIT, (moment - datetime.now(UTC)).total_seconds())
         except (ValueError, OverflowError):
             return None
 

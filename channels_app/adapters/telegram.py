@@ -16,7 +16,7 @@ from channels_app.adapters.telegram_requests import request_for
 from channels_app.adapters.telegram_updates import signals
 from channels_app.base import ChannelAdapter, Session
 from channels_app.errors import CallbackRejected, ProviderMissing
-from channels_app.http import DEADLINE, Answer, Client, Unanswered
+from channels_app.http import DEADLINE, LEAST_WAIT, Answer, Client, Unanswered
 from channels_app.threads import ThreadedSession
 from channels_app.types import (
     Accepted,
@@ -196,7 +196,7 @@ def _wait(said: Mapping[str, Any], answer: Answer) -> float:
     parameters = said.get("parameters")
     asked = parameters.get("retry_after") if isinstance(parameters, dict) else None
     if isinstance(asked, int) and not isinstance(asked, bool) and 0 <= asked < 10**9:
-        return float(asked)
+        return max(LEAST_WAIT, float(asked))
     wait = answer.retry_after()
     return THROTTLE_WAIT if wait is None else wait
 

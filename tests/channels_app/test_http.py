@@ -439,7 +439,8 @@ def test_a_wait_that_makes_no_sense_is_none(asked):
 
 def test_a_wait_is_told_in_seconds_or_by_a_date():
     assert waits(" 120 ") == 120.0
-    assert waits("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    assert waits("Thu, 01 Jan 1970 00:00:00 GMT") == 1.0
+    assert waits("0") == 1.0
     soon = waits(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True))
     assert soon is not None
     assert 0 < soon <= 3600

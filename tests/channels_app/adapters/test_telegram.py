@@ -265,6 +265,10 @@ def test_a_throttle_waits_as_long_as_telegram_asks(adapter):
     found = outcome(adapter, to("@status_429"))
     assert isinstance(found, Throttled)
     assert found.wait == 5.0
+    # To wait for nothing is what a message does that was never begun.
+    found = outcome(adapter, to("@throttled_0"))
+    assert isinstance(found, Throttled)
+    assert found.wait == 1.0
 
 
 def test_numbers_beyond_any_bound_are_no_id(adapter):

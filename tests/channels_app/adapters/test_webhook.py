@@ -277,7 +277,7 @@ def test_the_receivers_words_are_kept_without_their_escape_codes(adapter, peer):
 
 
 @pytest.mark.parametrize(
-    ("asked", "wait"), [("7", 7.0), ("0", 0.0), ("-1", 30.0), ("NaN", 30.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+    ("asked", "wait"), [("7", 7.0), ("0", 1.0), ("-1", 30.0), ("NaN", 30.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 1.0)]
 )
 def test_a_throttle_names_its_wait_or_has_ours(adapter, asked, wait):
     with running(lambda _: Reply(status=429, headers={"retry-after": asked})) as peer:
