@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
+_KEY = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _DATABASES_EACH = 2
 """Numbered databases of Valkey for each test process: keys and broker."""
 
@@ -41,6 +43,11 @@ def _refuse_other_networks(event: str, arguments: tuple[object, ...]) -> None:
 
 _use_own_numbers()
 sys.addaudithook(_refuse_other_networks)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by what is the same in every process: not by a key that was just made."""
+    return _KEY.sub("key", val) if isinstance(val, str) and _KEY.search(val) else None
 
 
 @pytest.fixture(scope="session", autouse=True)
