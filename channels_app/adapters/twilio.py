@@ -188,6 +188,8 @@ class TwilioAdapter(ChannelAdapter):
         if self.channel is not Channel.WHATSAPP:
             return {"body": text}
         if message.metadata.get("content_sid") is not None:
+            if message.shared.media is not None:
+                raise InvalidMessage("a template brings its own media: name it in content_variables", field="media")
             return _content(message.metadata)
         if message.shared.media is not None:
             return {"body": message.shared.media.caption or text, "media_url": [message.shared.media.url]}

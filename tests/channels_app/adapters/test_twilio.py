@@ -383,6 +383,14 @@ def test_it_is_found_by_its_messaging_service(peer, account):
     assert isinstance(asked(adapter, message), Accepted)
 
 
+def test_media_beside_a_content_template_is_refused(peer):
+    shared = SharedContent(key=uuid4(), media=Media(url="https://files.example/a.jpg"))
+    adapter = adapter_for(peer, Channel.WHATSAPP)
+    found = outcome(adapter, make_message(Channel.WHATSAPP, ANN, shared=shared, metadata={"content_sid": CONTENT}))
+    assert isinstance(found, Permanent)
+    assert (found.code, peer.requests) == ("invalid_message", [])
+
+
 def test_it_is_found_however_the_sender_is_spelled(peer, account):
     adapter = adapter_for(peer, **{"from": "+1 (500) 555-0006"})
     message = to()
