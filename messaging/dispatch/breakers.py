@@ -29,6 +29,8 @@ REST: Final = 10.0
 LONGEST_REST: Final = 300.0
 TRIAL: Final = 90.0
 """Seconds after which a trial that nobody told the end of counts as abandoned."""
+_SOON: Final = 1.0
+"""Seconds after which whoever waits for the trial of another looks again: it may end at any moment."""
 _PAUSE: Final = 1.0
 """Seconds for which Valkey is not asked after it did not answer."""
 _SPARED: Final = 1.0
@@ -49,7 +51,7 @@ for place, key in ipairs(KEYS) do
     elseif rests > now then
         found[place] = {'open', rests - now, faults}
     elseif trial > now then
-        found[place] = {'open', trial - now, faults}
+        found[place] = {'open', math.min(trial - now, ARGV[2]), faults}
     else
         if ARGV[1] ~= '0' then redis.call('HSET', key, 'trial', now + ARGV[1]) end
         found[place] = {'half_open', 0, faults}
@@ -133,7 +135,7 @@ def _read(channel: str, names: Sequence[str], *, trial: float) -> list[Reading]:
     if not names or time.monotonic() < _rests_until:
         return [CLOSED] * len(names)
     try:
-        rows = _enter()(keys=[_key(channel, name) for name in names], args=[round(trial * 1000)])
+        rows = _enter()(keys=[_key(channel, name) for name in names], args=[round(trial * 1000), round(_SOON * 1000)])
     except queue.Unreachable as error:
         _rests_until = time.monotonic() + _PAUSE
         log.warning("breakers_not_read", channel=channel, error=type(error).__name__)

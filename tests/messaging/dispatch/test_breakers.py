@@ -115,6 +115,15 @@ def test_a_trial_that_came_to_nothing_is_free_for_another() -> None:
     assert enter() is State.HALF_OPEN
 
 
+def test_whoever_waits_for_the_trial_of_another_looks_again_soon() -> None:
+    note(*[FAULT] * FAULTS)
+    rest_is_over()
+    enter()
+    # The trial may end at any moment, and a lane that rests is passed by until then.
+    assert look().state is State.OPEN
+    assert 0 < look().wait <= 1.0
+
+
 def test_leaving_a_breaker_that_is_closed_makes_none() -> None:
     breakers.leave("sms", "twilio")
     assert queue.valkey().keys("breaker:*") == []
