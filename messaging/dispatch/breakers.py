@@ -27,8 +27,9 @@ FAULTS: Final = 5
 REST: Final = 10.0
 """Seconds for which it opens at first."""
 LONGEST_REST: Final = 300.0
-TRIAL: Final = 90.0
-"""Seconds after which a trial that nobody told the end of counts as abandoned."""
+TRIAL: Final = 12.0
+"""Seconds after which a trial that nobody told the end of counts as abandoned: its worker may be dead. Where the
+provider is merely slow, another message is tried beside it."""
 _SOON: Final = 1.0
 """Seconds after which whoever waits for the trial of another looks again: it may end at any moment."""
 _PAUSE: Final = 1.0
