@@ -7,6 +7,7 @@ message by anybody who does not hold the provider's secret.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ def take(provider: str, callback: Callback) -> None:
         Invalid: it is signed, and not what the provider sends.
     """
     adapter = _signer(provider, callback)
+    _keep_raw(adapter.provider, callback)
     try:
         said = adapter.parse_callback(callback)
     except CallbackRejected as error:
@@ -58,7 +60,7 @@ def take(provider: str, callback: Callback) -> None:
     for each in said:
         if not isinstance(each, Receipt):
             signals.heed(adapter.provider, each.channel or adapter.channel, each)
-    _report(adapter, callback, [each for each in said if isinstance(each, Receipt)])
+    _report(adapter, [each for each in said if isinstance(each, Receipt)])
 
 
 def check(provider: str) -> None:
@@ -110,7 +112,7 @@ def _adapters(provider: str) -> Iterator[ChannelAdapter]:
                 yield adapter
 
 
-def _report(adapter: ChannelAdapter, callback: Callback, reports: Sequence[Receipt]) -> None:
+def _report(adapter: ChannelAdapter, reports: Sequence[Receipt]) -> None:
     # One commit for both: what cannot be applied now is kept all the same, and the sweep applies it.
     with transaction.atomic():
         new = receipts.keep(adapter.provider, reports)
@@ -119,19 +121,21 @@ def _report(adapter: ChannelAdapter, callback: Callback, reports: Sequence[Recei
         try:
             with transaction.atomic():
                 receipts.apply(new)
-                if receipts.unmatched(new):
-                    _keep_raw(adapter.provider, callback)
         except DatabaseError as error:
             log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
 
 
 def _keep_raw(provider: str, callback: Callback) -> None:
-    RawCallback.objects.create(
+    """Keep what came to the letter, also where it cannot be read; a repeat is kept once."""
+    parts = (provider.encode(), callback.url.encode("utf-8", "replace"), callback.body)
+    raw = RawCallback(
         provider=provider,
         url=storable.text(callback.url),
         content_type=storable.text(callback.header("content-type")),
         body=callback.body,
+        digest=hashlib.sha256(b"\0".join(parts)).digest(),
     )
+    RawCallback.objects.bulk_create([raw], ignore_conflicts=True)
 
 
 def forget_raw() -> bool:

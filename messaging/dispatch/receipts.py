@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from channels_app.types import Receipt, ReceiptKind
 from messaging.dispatch import steps, storable, transitions
 from messaging.dispatch.transitions import Move
-from messaging.models import Message, ReceiptRecord
+from messaging.models import ReceiptRecord
 from messaging.models.keys import uuid7
 from messaging.people import suppressions
 from messaging.people.suppressions import Report
@@ -74,14 +74,6 @@ def apply(ids: Sequence[UUID]) -> None:
     """Apply these reports at once, as far as they are due and nobody else is at it."""
     with transaction.atomic():
         _apply_all(_due().filter(pk__in=ids).order_by("due_at", "id"))
-
-
-def unmatched(ids: Sequence[UUID]) -> bool:
-    """Whether one of these reports is about no message that is known yet."""
-    waiting = list(ReceiptRecord.objects.filter(pk__in=ids, state=ReceiptRecord.State.PENDING))
-    found = _match(waiting)
-    known = set(Message.objects.filter(pk__in=set(found.values())).values_list("id", flat=True)) if found else set()
-    return any(found.get(record.id) not in known for record in waiting)
 
 
 def _due() -> QuerySet[ReceiptRecord]:

@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ("url", models.TextField()),
                 ("content_type", models.TextField(db_default="")),
                 ("body", models.BinaryField()),
+                ("digest", models.BinaryField(max_length=32, unique=True)),
                 ("received_at", models.DateTimeField(db_default=Now())),
             ],
             options={

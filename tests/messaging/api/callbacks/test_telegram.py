@@ -15,7 +15,17 @@ from pytest_django import Settings
 
 from channels_app.types import Channel
 from messaging.content import links
-from messaging.models import ConsentStatus, Contact, ContactEvent, Member, Reason, Suppression, User, Workspace
+from messaging.models import (
+    ConsentStatus,
+    Contact,
+    ContactEvent,
+    Member,
+    RawCallback,
+    Reason,
+    Suppression,
+    User,
+    Workspace,
+)
 from messaging.models.keys import uuid7
 from messaging.people import consent, contacts, merging, suppressions
 from tests.factories import accept_message, make_workspace, message
@@ -283,6 +293,7 @@ class TestRefusals:
     @pytest.mark.parametrize("body", [None, [], 1, "x", {}, {"update_id": "1"}, {"update_id": 1.5}])
     def test_what_is_no_update_is_refused(self, web: Client, body: Any):
         assert_problem(post(web, body), 422, "callback_malformed")
+        assert RawCallback.objects.count() == 1
 
     @pytest.mark.parametrize(
         "said",
