@@ -23,6 +23,7 @@ from config.stack.processes import POOLS, Shape, processes
 from config.stack.servers import free_port
 from config.stack.state import last_run, running
 from messaging.dispatch.queue import LANES
+from messaging.webhooks import deliveries
 
 from .conftest import is_alive, until
 
@@ -151,7 +152,7 @@ def _look_at_flower(made: dict[str, Any]) -> None:
         assert [_ask(url, {})[0], _ask(url, wrong)[0], _ask(url, known)[0]] == [401, 401, 200], path
     for path in ("/api/worker/shutdown/email@here", "/api/task/async-apply/workers.sweep"):
         assert _ask(made["flower_url"] + path, known, b"{}")[0] == 403, path
-    names = {*(lane.name for lane in LANES), *POOLS}
+    names = {*(lane.name for lane in LANES), *(lane.value for lane in deliveries.Lane), *POOLS}
     shown: set[tuple[str, str, str]] = set()
     deadline = time.monotonic() + 60
     while ("workers.sweep", "()", "{}") not in shown and time.monotonic() < deadline:

@@ -222,4 +222,4 @@ def test_nothing_starts_with_a_wrong_key(project: Path, code: str) -> None:
     wrong = _start(project, code, SECOND)
     assert wrong.returncode != 0
     assert "started" not in wrong.stdout
-    assert "DISPATCH_KEYS: the key 'k1' is not the one" in wrong.stderr.strip().splitlines()[-1]
+    assert "DISPATCH_KEYS: the key 'k1' is not the one" in wrong.stderr

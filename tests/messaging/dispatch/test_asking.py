@@ -182,7 +182,8 @@ def test_nobody_asks_while_another_does(workspace: Workspace, install: Install) 
     try:
         with second.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [asking._LOCK])
-        assert asking.ask_due() == 0
+            assert asking.ask_due() == 0
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [asking._LOCK])
     finally:
         second.close()
     assert asking.ask_due() == 1

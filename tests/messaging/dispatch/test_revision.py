@@ -87,8 +87,9 @@ def test_files_go_along(workspace: Workspace):
 
     row = revise(workspace, key, text="New")
 
-    found = selectors.rendered(message=row).attachments
-    assert [(each.filename, bytes(each.data), each.content_type) for each in found] == [("a.txt", b"abc", "text/plain")]
+    (shown,) = selectors.rendered(message=row).attachments
+    assert (shown.filename, shown.size, shown.content_type) == ("a.txt", 3, "text/plain")
+    assert bytes(Content.objects.get(id=row.content_id).attachments.get().data) == b"abc"
     assert Content.objects.get(id=row.content_id).headers == {"X-Kind": "note"}
 
 
