@@ -97,11 +97,13 @@ def parts_of_many(ids: Collection[UUID]) -> dict[UUID, Parts | EncryptionFailed]
         cursor.execute(_SAID, [list(ids)])
         rows = cursor.fetchall()
     found: dict[UUID, Parts | EncryptionFailed] = {}
-    for key, workspace_id, sealed, *said in rows:
-        row = _content(key, workspace_id, sealed, *said[:3])
+    for key, workspace_id, sealed, subject, body, text, *version in rows:
         try:
-            sealing.reveal_content(row)
-            found[key] = _over(row, *said[3:])
+            if sealed is None:
+                own = Parts(subject=subject, body=body, text=text)
+            else:
+                own = sealing.open_parts(bytes(sealed), workspace_id=workspace_id, row=key)
+            found[key] = _over(own, *version)
         except EncryptionFailed as error:
             found[key] = error
     return found
@@ -120,7 +122,7 @@ def said(content_id: UUID) -> Said:
     if found is None:
         raise Content.DoesNotExist
     workspace_id, sealed, subject, body, text, media, *version, files = found
-    row = _content(content_id, workspace_id, sealed, subject, body, text)
+    row = Content(id=content_id, workspace_id=workspace_id, sealed=sealed, subject=subject, body=body, text=text)
     row.media = msgspec.json.decode(media) if media else None
     names = sealing.reveal_content(row)
     known = [
@@ -128,16 +130,12 @@ def said(content_id: UUID) -> Said:
         for key, name, inline, kind, size in (msgspec.json.decode(files) if files else ())
     ]
     sealing.reveal_names(known, names)
-    return Said(parts=_over(row, *version), media=media_of(row), files=known, encrypted=names is not None)
-
-
-def _content(key: UUID, workspace_id: UUID, sealed: Any, subject: str, body: str, text: str) -> Content:
-    return Content(id=key, workspace_id=workspace_id, sealed=sealed, subject=subject, body=body, text=text)
-
-
-def _over(row: Content, version: UUID | None, subject: str, body: str, text: str) -> Parts:
-    """What a content says, with what its template's version says where it says nothing itself."""
     own = Parts(subject=row.subject, body=row.body, text=row.text)
+    return Said(parts=_over(own, *version), media=media_of(row), files=known, encrypted=names is not None)
+
+
+def _over(own: Parts, version: UUID | None, subject: str, body: str, text: str) -> Parts:
+    """What a content says, with what its template's version says where it says nothing itself."""
     return own.over(Parts(subject=subject, body=body, text=text)) if version else own
 
 

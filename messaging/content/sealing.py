@@ -124,6 +124,16 @@ def seal_file(sealer: Sealer, data: bytes, *, row: UUID) -> bytes:
     return sealer.seal_bytes(data, table=_FILE, row=row)
 
 
+def open_parts(sealed: bytes, *, workspace_id: UUID, row: UUID) -> Parts:
+    """What a sealed content says.
+
+    Raises:
+        EncryptionFailed: it does not open.
+    """
+    said = unseal(sealed, workspace_id=workspace_id, table=_CONTENT, row=row)
+    return Parts(subject=said["subject"], body=said["body"], text=said["text"])
+
+
 def reveal_content(content: Content) -> Names | None:
     """Fill in, in memory, what was sealed of a content; give the names of its files, None where nothing was sealed.
 
