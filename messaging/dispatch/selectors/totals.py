@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +19,10 @@ BOUND: Final = 10_000
 COUNT_SECONDS = 1.0
 """A count that takes longer is given up for an estimate."""
 
+_REMEMBERED: Final = 10.0
+"""Seconds for which a list that went beyond the bound is taken to do so still: its pages are asked for one by one."""
+_MOST_REMEMBERED: Final = 1_000
+
 _COUNT = "SELECT count(*) FROM ({every} LIMIT %s) AS found"
 
 
@@ -29,8 +34,15 @@ class Total:
     estimated: bool
 
 
+_beyond: dict[tuple[UUID, MessageFilter, int], float] = {}
+"""Until when lists count as longer than a bound."""
+
+
 def total(*, workspace_id: UUID, where: MessageFilter = ALL, bound: int = BOUND) -> Total:
     """Count a workspace's messages up to a bound; more than that are as many as the planner expects."""
+    asked = (workspace_id, where, bound)
+    if _beyond.get(asked, 0.0) > time.monotonic():
+        return Total(number=max(bound, _expected(workspace_id, where)), estimated=True)
     found = counted(workspace_id, where)
     if not found:
         return Total(number=0, estimated=False)
@@ -46,6 +58,9 @@ def total(*, workspace_id: UUID, where: MessageFilter = ALL, bound: int = BOUND)
         return Total(number=_expected(workspace_id, where), estimated=True)
     if number <= bound:
         return Total(number=number, estimated=False)
+    if len(_beyond) >= _MOST_REMEMBERED:
+        _beyond.clear()
+    _beyond[asked] = time.monotonic() + _REMEMBERED
     return Total(number=max(bound, _expected(workspace_id, where)), estimated=True)
 
 

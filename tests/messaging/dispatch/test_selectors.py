@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from channels_app.types import Channel
@@ -279,6 +281,16 @@ def test_a_total_is_counted_to_its_bound_and_estimated_beyond(workspace: Workspa
     assert total(8) == Total(number=8, estimated=False)
     assert total(7).estimated
     assert total(7).number >= 7
+
+
+def test_a_list_that_went_beyond_its_bound_is_not_counted_for_every_page(workspace: Workspace):
+    accept_batch(workspace, [f"{n}@example.com" for n in range(8)])
+    assert selectors.total(workspace_id=workspace.id, bound=5).estimated
+
+    with CaptureQueriesContext(connection) as asked:
+        assert selectors.total(workspace_id=workspace.id, bound=5).estimated
+
+    assert [query["sql"].split("(")[0] for query in asked.captured_queries] == ["EXPLAIN "]
 
 
 def test_a_count_that_takes_too_long_is_estimated(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
