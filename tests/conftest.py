@@ -1,4 +1,4 @@
-"""What every test stands on: real servers, its own broker numbers for each process, no network but loopback."""
+"""What every test stands on: real servers, which `tests.numbers` shares out, and no network but loopback."""
 
 from __future__ import annotations
 
@@ -7,30 +7,12 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 _KEY = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
-_DATABASES_EACH = 2
-"""Numbered databases of Valkey for each test process: keys and broker."""
-
-
-def _numbered(url: str, number: int) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
-
-
-def _use_own_numbers() -> None:
-    """Point this process at its own databases before settings are read."""
-    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
-        raise pytest.UsageError("run ./dispatch test, or set DATABASE_URL and REDIS_URL to servers for tests")
-    place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    number = 2 + place * _DATABASES_EACH
-    url = os.environ["REDIS_URL"]
-    os.environ["REDIS_URL"] = _numbered(url, number)
-    os.environ["BROKER_URL"] = _numbered(url, number + 1)
 
 
 def _refuse_other_networks(event: str, arguments: tuple[object, ...]) -> None:
@@ -41,7 +23,6 @@ def _refuse_other_networks(event: str, arguments: tuple[object, ...]) -> None:
         raise PermissionError(f"a test may only reach loopback, not {address[0]}")
 
 
-_use_own_numbers()
 sys.addaudithook(_refuse_other_networks)
 
 

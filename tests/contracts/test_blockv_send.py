@@ -413,7 +413,8 @@ def test_a_message_that_failed_is_sent_after_a_retry(worker: object) -> None:
     caller = make_caller()
     assert caller.post(PATH, {**SEND, "to": "permanent@example.com", "sync": True}).status_code == 500
     key = Message.objects.get().id
-    assert read(caller.post(f"/messages/{key}/retry"))["status"] == "retrying"
+    # The worker may have it in hand before the answer is written.
+    assert read(caller.post(f"/messages/{key}/retry"))["status"] in {"retrying", "pending"}
 
 
 @waited
