@@ -93,6 +93,9 @@ _AWAITED = f"""told{_TOLD}, waited AS MATERIALIZED (
            refund, throttled, provider, provider_message_id, code, error, detail, claim, source
       FROM (SELECT told.*, told.id IN (SELECT id FROM waited) AS waits FROM told) AS judged
 )"""
+# The clock is read before rows are locked. Only a deletion meets a message that a worker holds; where the statement had
+# to wait for one, what it writes comes after it.
+_AT = "GREATEST(s.at, m.deleted_at + interval '1 microsecond')"
 _ADVANCE = f"""
 WITH held AS (%(held)s), %(v)s, s AS MATERIALIZED (SELECT clock_timestamp() AS at), moved AS (
     UPDATE messaging_message m
@@ -112,7 +115,7 @@ WITH held AS (%(held)s), %(v)s, s AS MATERIALIZED (SELECT clock_timestamp() AS a
            {_stamps()}
       FROM v, s
      WHERE m.id = v.id AND m.id >= %(low)s AND m.id < %(high)s AND %(guard)s
- RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at, m.provider,
+ RETURNING m.id, m.workspace_id, m.status, m.attempts + v.refund AS attempt, v.event, v.type, s.at AS at, m.provider,
            v.code, v.error, v.detail, {tally.of_move()} AS tally, {tally.took()} AS took
 ), events AS (
     INSERT INTO messaging_messageevent
@@ -122,7 +125,7 @@ WITH held AS (%(held)s), %(v)s, s AS MATERIALIZED (SELECT clock_timestamp() AS a
       FROM moved
 )
 SELECT moved.id FROM held LEFT JOIN moved ON true
-"""
+""".replace("s.at", _AT)
 
 _HELD = """
     UPDATE messaging_claim SET handed_over = GREATEST(handed_over, %(mark)s)

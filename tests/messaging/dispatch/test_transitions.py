@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from messaging.dispatch import claims, transitions
 from messaging.dispatch.queue import Lane
@@ -17,6 +18,7 @@ from messaging.state import MOVES, Cause, Status
 from tests.factories import accept_batch, accept_message, make_workspace, message
 from tests.messaging.dispatch.test_claims import at_once
 from tests.messaging.invariants import check_all
+from tests.running import eventually
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -241,6 +243,38 @@ class TestRetry:
         assert sorted(results, key=len) == [set(), set(), {key}]
         assert message(key).max_attempts == 4
         assert check_all() == []
+
+
+def test_an_outcome_that_waits_for_a_deletion_comes_after_it_in_the_timeline():
+    key = accept_message(make_workspace())
+    lease, _ = claims.take(EMAIL, limit=1, group=1)
+    outcome = Thread(target=recorded, args=[key, lease.claim_id])
+
+    with transaction.atomic():
+        transitions.lock([key])
+        outcome.start()
+        eventually(somebody_waits, "the outcome waits for the row")
+        assert transitions.hide_many([key], cause=Cause.API) == {key}
+    outcome.join()
+
+    assert [event.type for event in message(key).events.order_by("at", "id")][-2:] == ["deleted", "sent"]
+    assert message(key).sent_at > message(key).deleted_at
+    claims.end(lease.claim_id)
+    assert check_all() == []
+
+
+def recorded(key: UUID, claim_id: UUID) -> None:
+    try:
+        transitions.flush_many([Move(id=key, to=Status.SENT)], claim_id=claim_id, mark=1)
+    finally:
+        connection.close()
+
+
+def somebody_waits() -> bool:
+    """Whether another transaction waits for this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+        return cursor.fetchone() is not None
 
 
 def test_sets_that_overlap_in_opposite_orders_wait_and_do_not_deadlock():
