@@ -11,16 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from channels_app.types import Channel
-from messaging.content import links, templates
+from messaging.content import exits, templates
 from messaging.models import Campaign
 from messaging.people import recipients
 from messaging.people.placeholders import placeholders
 from messaging.people.recipients import Person
 
 _FIRST = re.compile(r"[^.\[]+")
-
-UNSUBSCRIBE, PREFERENCES = "unsubscribeUrl", "preferencesUrl"
-"""Names under which a template reads the links of the contact."""
 
 
 def data_of(campaign: Campaign, contacts: Sequence[UUID]) -> dict[UUID, Mapping[str, Any] | None]:
@@ -29,17 +26,7 @@ def data_of(campaign: Campaign, contacts: Sequence[UUID]) -> dict[UUID, Mapping[
         return dict.fromkeys(contacts, campaign.data or None)
     read = _read_by(campaign)
     people = recipients.find(workspace_id=campaign.workspace_id, names=[str(key) for key in contacts], whole=True)
-    told = {
-        key: known(
-            people.get(str(key)),
-            read,
-            workspace_id=campaign.workspace_id,
-            channel=Channel(campaign.channel),
-            category=campaign.category,
-        )
-        for key in contacts
-    }
-    return {key: {**told[key], **campaign.data} or None for key in contacts}
+    return {key: {**known(people.get(str(key)), read), **campaign.data} or None for key in contacts}
 
 
 def _read_by(campaign: Campaign) -> set[str]:
@@ -57,17 +44,9 @@ def names_in(paths: Iterable[str]) -> set[str]:
     return {found[0] for path in paths if (found := _FIRST.match(path))}
 
 
-def known(
-    person: Person | None, read: Collection[str], *, workspace_id: UUID, channel: Channel, category: str
-) -> dict[str, Any]:
-    """What there is of a contact among the names that are read, links of the contact's own included."""
+def known(person: Person | None, read: Collection[str]) -> dict[str, Any]:
+    """What there is of a contact among the names that are read; links are each message's own and come from it."""
     if person is None:
         return {}
     found = placeholders(person)
-    if UNSUBSCRIBE in read:
-        found[UNSUBSCRIBE] = links.unsubscribe_url(
-            workspace_id=workspace_id, contact_id=person.id, channel=channel, category=category
-        )
-    if PREFERENCES in read:
-        found[PREFERENCES] = links.preferences_url(workspace_id=workspace_id, contact_id=person.id)
-    return {name: found[name] for name in read if name in found}
+    return {name: found[name] for name in read if name in found and name not in exits.NAMES}

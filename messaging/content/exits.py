@@ -1,8 +1,9 @@
 """The ways out that a message offers its recipient: links in what it says, and the headers by which mail programs show
 a button (RFC 2369, RFC 8058).
 
-A template reads them as `unsubscribe_url` and `preferences_url`, unless the data has values of these names. They are
-made for a message that reads them, and the same again whenever it is looked at: their time counts from its sending.
+A template reads them as `unsubscribe_url` and `preferences_url`, or `unsubscribeUrl` and `preferencesUrl`, unless the
+data has values of these names. They are made for a message that reads them, and the same again whenever it is looked
+at: their time counts from its sending.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from django.conf import settings
 from channels_app.types import Channel
 from messaging.content import links
 
-UNSUBSCRIBE: Final = "unsubscribe_url"
-PREFERENCES: Final = "preferences_url"
-NAMES: Final = frozenset({UNSUBSCRIBE, PREFERENCES})
+_UNSUBSCRIBE: Final = frozenset({"unsubscribe_url", "unsubscribeUrl"})
+_PREFERENCES: Final = frozenset({"preferences_url", "preferencesUrl"})
+NAMES: Final = _UNSUBSCRIBE | _PREFERENCES
 
 TRANSACTIONAL: Final = "transactional"
 _ALL: Final = "*"
@@ -49,21 +50,20 @@ def read_by(variables: Iterable[str]) -> frozenset[str]:
 
 def stand_ins(names: Collection[str]) -> dict[str, str]:
     """Links that lead nowhere, for a message that there is not yet."""
-    paths = {UNSUBSCRIBE: "unsubscribe", PREFERENCES: "preferences"}
-    return {name: f"{settings.PUBLIC_BASE_URL}/api/{paths[name]}?token=" for name in names}
+    base = f"{settings.PUBLIC_BASE_URL}/api"
+    return {name: f"{base}/{'unsubscribe' if name in _UNSUBSCRIBE else 'preferences'}?token=" for name in names}
 
 
 def of(message: Whom, channel: Channel, names: Collection[str]) -> dict[str, str]:
     """The links of one message, those of these names."""
-    if not names:
-        return {}
     found: dict[str, str] = {}
-    if UNSUBSCRIBE in names or message.contact_id is None:
-        found[UNSUBSCRIBE] = _unsubscribe_url(message, channel)
-    if PREFERENCES in names:
-        # An address that is nobody's has nothing to choose among.
-        found[PREFERENCES] = found[UNSUBSCRIBE] if message.contact_id is None else _preferences_url(message)
-    return {name: found[name] for name in names}
+    # An address that is nobody's has nothing to choose among.
+    choosing = _PREFERENCES.intersection(names) if message.contact_id is not None else frozenset()
+    if choosing:
+        found.update(dict.fromkeys(choosing, _preferences_url(message)))
+    if leaving := set(names) - choosing:
+        found.update(dict.fromkeys(leaving, _unsubscribe_url(message, channel)))
+    return found
 
 
 def headers(message: Whom, channel: Channel, given: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from channels_app.types import Channel
@@ -14,6 +15,7 @@ from messaging.api.common.rendering import stamp
 from messaging.campaigns import pace, plans, sweeps
 from messaging.campaigns.audience import Target
 from messaging.campaigns.plans import Plan
+from messaging.dispatch import receipts
 from messaging.models import Audience, Campaign, CampaignStatus, Contact, Message, Mode
 from messaging.state import Status
 from tests.contracts.campaignos import STRANGER, home, make_contact, refused
@@ -256,12 +258,23 @@ def test_a_template_may_hold_the_links_of_its_reader(caller: Caller) -> None:
     contact = ann(caller)
     template = template_of(caller, subject="Hi", text="{{ unsubscribeUrl }} {{ preferencesUrl }}")
     read(caller.post(path(caller, ready(caller, templateId=template), "/execute")))
-    data = Message.objects.get().data
-    assert set(data) == {"unsubscribeUrl", "preferencesUrl"}
-    address = "/api/" + data["unsubscribeUrl"].partition("/api/")[2]
+    row = Message.objects.get()
+    assert row.data is None, "the links are made when they are looked at, and not kept"
+    Message.objects.filter(id=row.id).update(
+        status=Status.DELIVERED.value, provider="smtp", delivered_at=timezone.now()
+    )
+    unsubscribe, choose = read(caller.get(f"{home(caller)}/messages/msg_{row.id.hex}"))["body"].split()
     words = "You get no more email messages of the category marketing."
-    assert read(nobody().post(address)) == {"success": True, "message": words}
+    assert read(nobody().post(unsubscribe.removeprefix(settings.PUBLIC_BASE_URL))) == {
+        "success": True,
+        "message": words,
+    }
     assert Contact.objects.get(id=contact.id).consents.get().category == "marketing"
+    assert read(nobody().get(choose.removeprefix(settings.PUBLIC_BASE_URL)))["contact"]["id"] == f"ct_{contact.id.hex}"
+    receipts.apply_due()
+    shown = read(caller.get(f"{home(caller)}/messages/msg_{row.id.hex}"))
+    assert (shown["status"], shown["events"][-1]["type"]) == ("UNSUBSCRIBED", "message.unsubscribed")
+    assert shown["unsubscribedAt"] == shown["events"][-1]["timestamp"]
 
 
 def test_who_opted_out_is_in_the_audience_with_a_message_that_failed(caller: Caller) -> None:

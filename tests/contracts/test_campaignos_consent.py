@@ -13,12 +13,13 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from channels_app.types import Channel
-from messaging.content import links
+from messaging.content import exits, links
 from messaging.content.links import Link, Purpose
 from messaging.dispatch import receipts
-from messaging.models import Consent, Contact, ContactEvent, Message, Suppression
+from messaging.models import Consent, Contact, ContactEvent, Message, MessageEvent, Suppression, WebhookDelivery
 from messaging.models.keys import uuid7
 from messaging.state import Status
+from messaging.webhooks import feeding
 from tests.contracts.campaignos import STRANGER, home, make_contact, refused
 from tests.factories import accept_message, message
 from tests.messaging.api.callers import Caller, make_caller, nobody, read
@@ -137,6 +138,68 @@ def test_a_message_becomes_unsubscribed_by_its_own_link(caller: Caller, contact:
     read(nobody().post(relative(url)))
     receipts.apply_due()
     assert message(sent.id).unsubscribed_at == row.unsubscribed_at
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.DELIVERED, Status.OPENED, Status.CLICKED])
+def test_the_link_in_what_a_message_says_is_that_messages_own(caller: Caller, contact: Contact, status: Status) -> None:
+    asked = {
+        "contactId": f"ct_{contact.id.hex}",
+        "channel": "EMAIL",
+        "subject": "News",
+        "body": "{{ unsubscribeUrl }}",
+        "metadata": {"category": "news"},
+    }
+    sent = read(caller.post(f"{home(caller)}/messages", asked, Prefer="respond-async"))["message"]["id"]
+    key = Message.objects.get().id
+    Message.objects.filter(id=key).update(status=status.value, provider="smtp", sent_at=timezone.now())
+    url = read(caller.get(f"{home(caller)}/messages/{sent}"))["body"]
+    assert read(nobody().post(relative(url)))["message"] == "You get no more email messages of the category news."
+    assert said(contact) == {("email", "news"): "opted_out"}
+    receipts.apply_due()
+    row = message(key)
+    assert (row.status, Consent.objects.get().message_id) == (Status.UNSUBSCRIBED, key)
+    (event,) = MessageEvent.objects.filter(message_id=key, type="unsubscribed")
+    assert (event.at, event.cause) == (row.unsubscribed_at, "receipt")
+    words = {
+        f"/api/v1/messages/{key}": ("status", "UNSUBSCRIBED"),
+        f"{home(caller)}/messages/{sent}": ("status", "UNSUBSCRIBED"),
+        f"/messages/{key}": ("status", "delivered"),
+    }
+    for path, (name, word) in words.items():
+        assert read(caller.get(path))[name] == word
+    assert read(caller.get(f"/api/messaging/messages/{key}"))["result"]["data"]["status"] == "Read"
+    assert [row["status"] for row in read(caller.get("/messaging/logs"))["logs"]] == ["sent"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhooks_are_told_who_opted_out_through_a_message(caller: Caller, contact: Contact) -> None:
+    hook = {"url": "https://shop.example/hook", "events": ["message.unsubscribed"]}
+    read(caller.post(f"{home(caller)}/webhooks", hook), 201)
+    sent = accept_to(caller.workspace, contact, category="news")
+    Message.objects.filter(id=sent.id).update(status=Status.DELIVERED.value, provider="smtp")
+    links_of = exits.of(sent, Channel.EMAIL, {"unsubscribeUrl"})
+    read(nobody().post(relative(links_of["unsubscribeUrl"])))
+    receipts.apply_due()
+    feeding.feed()
+    assert [(told.type, told.message_id) for told in WebhookDelivery.objects.all()] == [
+        ("message.unsubscribed", sent.id)
+    ]
+
+
+def test_a_person_is_told_on_a_page_why_a_link_does_not_work(contact: Contact) -> None:
+    old = links.write(link(contact), expires_at=timezone.now() - timedelta(seconds=1))
+    gone = token(contact, contact_id=STRANGER)
+    for text, status, words in (
+        ("x" * 60, 400, "The token is not one of ours, or was changed."),
+        (old, 400, "The link is too old."),
+        (gone, 404, "There is no such contact."),
+    ):
+        for method in ("get", "post"):
+            page = getattr(Client(), method)(at(UNSUBSCRIBE, text), headers={"Accept": "text/html"})
+            assert (page.status_code, page["Content-Type"]) == (status, "text/html; charset=utf-8")
+            assert words in page.content.decode()
+            assert "<form" not in page.content.decode()
+    assert said(contact) == {}
 
 
 def test_a_message_that_bounced_stays_so_although_its_recipient_opts_out(caller: Caller, contact: Contact) -> None:

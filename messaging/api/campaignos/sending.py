@@ -86,7 +86,7 @@ def _draft(wanted: SendIn, campaign: Campaign | None) -> Draft:
 def _recipient(wanted: SendIn, draft: Draft, person: Person, workspace_id: UUID) -> Recipient:
     """The contact with what the texts read of it; variables are what they are filled in with, and kept as such."""
     read = filling.names_in(prepare(_parts(workspace_id, draft), channel=draft.channel).variables)
-    known = filling.known(person, read, workspace_id=workspace_id, channel=draft.channel, category=draft.category)
+    known = filling.known(person, read)
     metadata = {name: value for name, value in (wanted.metadata or {}).items() if name != "variables"}
     return Recipient(contact_id=str(person.id), data={**wanted.variables(), **known} or None, metadata=metadata)
 

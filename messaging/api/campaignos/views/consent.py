@@ -10,7 +10,7 @@ import re
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from rest_framework.request import Request
 
@@ -21,7 +21,7 @@ from messaging.api.common import bodies
 from messaging.api.common.rendering import answer
 from messaging.content import links
 from messaging.content.links import Link, Purpose
-from messaging.errors import Invalid
+from messaging.errors import DispatchError, Invalid
 from messaging.people import contacts, preferences
 from messaging.tracking import optout
 from messaging.tracking.optout import Recipient
@@ -40,6 +40,13 @@ class TokenView(View):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Mail programs say little about what they take; every one gets its answer."""
 
+    def refuse(self, error: DispatchError) -> HttpResponse:
+        """A refusal as for programs, or as a page for people."""
+        told = super().refuse(error)
+        if not _takes_pages(self.request):
+            return told
+        return _page({"refusal": error.detail}, status=told.status_code)
+
 
 class Unsubscribe(TokenView):
     @operation("show_unsubscribe", tag="consent", answers={200: out.Unsubscribed}, query=out.UnsubscribeQuery)
@@ -51,8 +58,8 @@ class Unsubscribe(TokenView):
         query = self.query(out.UnsubscribeQuery)
         recipient = _recipient(query.token or None, query.channel or None)
         done = optout.is_out(recipient)
-        if _HTML.search(request.META.get("HTTP_ACCEPT", "")):
-            return _page(recipient, done=done)
+        if _takes_pages(request):
+            return _page(_words(recipient, done=done))
         return answer(_told(recipient, done=done))
 
     @operation(
@@ -69,8 +76,8 @@ class Unsubscribe(TokenView):
         body = self._body(request)
         recipient = _recipient(query.token or body.token, query.channel or body.channel)
         optout.opt_out(recipient)
-        if _HTML.search(request.META.get("HTTP_ACCEPT", "")):
-            return _page(recipient, done=True)
+        if _takes_pages(request):
+            return _page(_words(recipient, done=True))
         return answer(_told(recipient, done=True))
 
     def _body(self, request: Request) -> out.UnsubscribeIn:
@@ -142,10 +149,19 @@ def _told(recipient: Recipient, *, done: bool) -> out.Unsubscribed:
     return out.Unsubscribed(success=False, message=f"You still get {what}. Send POST to this address to stop them.")
 
 
-def _page(recipient: Recipient, *, done: bool) -> HttpResponse:
-    """The same for people, with a button where there is something to decide."""
-    said = {"what": out.what(recipient.channel, recipient.category), "done": done}
+def _takes_pages(request: HttpRequest) -> bool:
+    return _HTML.search(request.META.get("HTTP_ACCEPT", "")) is not None
+
+
+def _words(recipient: Recipient, *, done: bool) -> dict[str, object]:
+    """What a page says, with a button where there is something to decide."""
+    return {"what": out.what(recipient.channel, recipient.category), "done": done}
+
+
+def _page(words: dict[str, object], *, status: int = 200) -> HttpResponse:
+    """The same for people."""
     return HttpResponse(
-        render_to_string(_PAGE, said),
+        render_to_string(_PAGE, words),
+        status=status,
         headers={"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"},
     )

@@ -118,5 +118,5 @@ class TemplatePreview(TemplateView):
         if person is None:
             raise contacts.missing()
         read = filling.names_in(edition.said.variables)
-        known = filling.known(person, read, workspace_id=workspace_id, channel=channel, category="*")
+        known = filling.known(person, read)
         return context_of({"contact": person.snapshot(), **variables, **known}, person.name, person.address(channel))
