@@ -7,8 +7,8 @@ says `| safe`. Bounds are in `messaging.content.liquid.limits`; a source with ma
 characters, or `LONG_LENGTH` in the fields `body` and `text`, and one without markers is not a template at all and
 passes as it is.
 
-A variable is missing when the render would use it and there is no value at its path; null is a value. It is not
-missing when it has a `default` among its filters or is only tested, and not when the branch that uses it is not taken.
+A variable is missing when the render would use it and there is no value at its path; null is none. It is not missing
+when it has a `default` among its filters or is only tested, and not when the branch that uses it is not taken.
 """
 
 from __future__ import annotations

@@ -89,13 +89,13 @@ def step_into(value: object, segment: object) -> object:
 
 
 def find(data: Mapping[str, Any], path: tuple[str | int, ...]) -> object:
-    """The value at a path, or ABSENT."""
+    """The value at a path, or ABSENT; null is no value."""
     value: object = data.get(str(path[0]), ABSENT)
     for segment in path[1:]:
         if value is ABSENT:
             break
         value = step_into(value, segment)
-    return value
+    return ABSENT if value is None else value
 
 
 def path_name(path: tuple[object, ...] | list[object]) -> str:
@@ -169,9 +169,13 @@ class MeteredContext(RenderContext):
             value = ABSENT
         for segment in path[1:]:
             value = value if value is ABSENT or isinstance(value, Absent) else step_into(value, segment)
-        if value is ABSENT:
+        if value is ABSENT or (value is None and (len(path) > 1 or self._is_given(root))):
             return Absent(path_name(path), self.noted) if default is UNDEFINED else default
         return value
+
+    def _is_given(self, root: object) -> bool:
+        """Whether a name stands for the data, and not for what the template makes of it: nil, or an item of a list."""
+        return isinstance(root, str) and self.globals.get(root, ABSENT) is None and root not in self.locals
 
     def assign(self, key: str, val: Any) -> None:
         """Keep a value under a name, within what a render may hold."""

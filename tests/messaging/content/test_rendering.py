@@ -58,7 +58,7 @@ def test_values_are_filled_in_by_path():
         ("{% raw %}{{ n }} {% if %}{% endraw %}", "{{ n }} {% if %}"),
         ("x  {{- n -}}  y {%- raw -%} {{ z }} {%- endraw -%} w", "x3y{{ z }}w"),
         ("{{ list | join: ', ' | upcase }} {{ list.size }} {{ list.first }}", "P, Q 2 p"),
-        ("{{ null_value }}{{ yes }}", "true"),
+        ("{{ null_value | default: '-' }}{% if null_value %}x{% endif %}{{ yes }}", "-true"),
     ],
 )
 def test_the_tags_do_what_liquid_says(source, expected):
@@ -178,7 +178,14 @@ def test_the_variables_are_those_that_come_from_outside():
     ("source", "context", "missing"),
     [
         ("{{ a }} {{ b.c }}", {"b": {}}, ["a", "b.c"]),
-        ("{{ a }}", {"a": None}, []),
+        ("{{ a }}", {"a": None}, ["a"]),
+        ("{{ a.b }}", {"a": {"b": None}}, ["a.b"]),
+        ("{{ a | upcase }}", {"a": None}, ["a"]),
+        ("{{ a | default: 'x' }}{% if a %}{{ a }}{% endif %}", {"a": None}, []),
+        ("{% for x in list %}{{ x }}{% endfor %}", {"list": ["p", None]}, []),
+        ("{% for x in list %}{{ x.n }}{% endfor %}", {"list": [{"n": None}]}, ["x.n"]),
+        ("{% assign x = a %}{{ x }}", {"a": None}, ["a"]),
+        ("{% assign x = nil %}{{ x }}", {}, []),
         ("{{ a | default: 'x' }}{{ b | strip | default: 'y' }}", {}, []),
         ("{{ a | default: b }}", {}, ["b"]),
         ("{{ a | default: b }}", {"a": 1}, []),

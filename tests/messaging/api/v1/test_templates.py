@@ -252,6 +252,10 @@ def test_missing_variables_are_refused_by_name(caller: Caller) -> None:
     answer = caller.post(SENDS, {"channel": "email", "template": "welcome", "to": "ann@example.com"})
     body = assert_problem(answer, 422, "missing_variables", ("/data", "missing_variables"))
     assert body["detail"] == "the template needs: code, name"
+    data = {"code": None, "name": "Ann"}
+    answer = caller.post(SENDS, {"channel": "email", "template": "welcome", "to": "ann@example.com", "data": data})
+    body = assert_problem(answer, 422, "missing_variables", ("/data", "missing_variables"))
+    assert body["detail"] == "the template needs: code"
 
 
 def test_a_batch_is_sent_by_template(caller: Caller) -> None:
