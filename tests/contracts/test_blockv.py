@@ -263,6 +263,13 @@ def test_a_phone_number_is_found_in_any_spelling(caller: Caller) -> None:
         assert ids(listed(caller, f"to={quote(to)}")) == [key]
 
 
+def test_a_plus_that_was_not_encoded_is_a_plus(caller: Caller) -> None:
+    tagged = accept(caller, "ann+news@example.com")
+    key = accept(caller, "+12025550100", channel=Channel.SMS, subject="")
+    assert ids(listed(caller, "to=+12025550100")) == ids(listed(caller, "autocomplete=+1202")) == [key]
+    assert ids(listed(caller, "to=ann+news@example.com")) == ids(listed(caller, "autocomplete=ann+news@")) == [tagged]
+
+
 def test_the_system_narrows(caller: Caller) -> None:
     mail = accept(caller)
     text = accept(caller, "+12025550100", channel=Channel.SMS, subject="")

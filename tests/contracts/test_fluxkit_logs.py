@@ -136,6 +136,19 @@ def test_a_recipient_is_found_in_any_spelling(caller: Caller) -> None:
     assert ids(caller, "to=%2B1234567890&channel=sms&status=queued") == [sms]
 
 
+def test_an_address_is_found_in_any_case(caller: Caller) -> None:
+    upper, lower = put(caller, to="Ann@example.com"), put(caller, to="ann@example.com")
+    for spelled in ("ann@example.com", "Ann@example.com", "ANN@EXAMPLE.COM"):
+        assert ids(caller, f"to={spelled}") == [lower, upper]
+    assert read(caller.get(f"{LOGS}?to=ann@example.com"))["total"] == 2
+
+
+def test_a_plus_that_was_not_encoded_is_a_plus(caller: Caller) -> None:
+    sms, tagged = put(caller, Channel.SMS), put(caller, to="ann+news@example.com")
+    assert ids(caller, "to=+1234567890") == [sms]
+    assert ids(caller, "to=ann+news@example.com") == [tagged]
+
+
 def test_another_workspace_sees_nothing_of_it(caller: Caller) -> None:
     put(caller)
     assert ids(make_caller()) == []

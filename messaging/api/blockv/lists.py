@@ -19,6 +19,7 @@ from messaging.api.blockv.vocabulary import (
     OTHER_LANGUAGE,
     STATUS_IN,
 )
+from messaging.api.common import queries
 from messaging.content import catalogue
 from messaging.content.catalogue import CatalogueFilter, Stand
 from messaging.content.templates import Edition
@@ -86,8 +87,8 @@ def message_filter(query: MessageQuery) -> MessageFilter:
     return MessageFilter(
         standings=frozenset() if query.status is UNSET else STATUS_IN[query.status],
         channels=CHANNELS if query.system is UNSET else frozenset({CHANNEL_IN[query.system]}),
-        who=query.to or None,
-        prefix=query.autocomplete or None,
+        who=queries.address(query.to) or None,
+        prefix=queries.address(query.autocomplete) or None,
         template=_name(query.template_id),
         ids=_ids(query.id),
         language=query.language if query.language in NAMED_LANGUAGES else None,

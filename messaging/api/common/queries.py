@@ -69,6 +69,14 @@ def read(values: Mapping[str, str], into: type[T]) -> T:
         raise Invalid(place.detail, errors=[place]) from error
 
 
+def address(text: str) -> str:
+    """An address, or how one begins, as it was meant: no address has a blank, which is what a plus that a URL did not
+    encode arrives as."""
+    if text.startswith(" ") and text[1:2].isdigit():
+        return f"+{text[1:]}"
+    return text.strip().replace(" ", "+") if "@" in text and '"' not in text else text
+
+
 def parameters(of: type[Struct]) -> tuple[OpenApiParameter, ...]:
     """The same parameters as the schema tells them."""
     (reference,), components = msgspec.json.schema_components([of], ref_template="{name}")

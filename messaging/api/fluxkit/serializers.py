@@ -15,6 +15,7 @@ from channels_app.addresses import normalise_many
 from channels_app.errors import InvalidAddress
 from channels_app.types import Channel, Media, MediaKind
 from messaging import models
+from messaging.api.common import queries
 from messaging.api.common.rendering import stamp
 from messaging.api.fluxkit.vocabulary import (
     CHANNEL_IN,
@@ -162,7 +163,7 @@ class LogsQuery(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         """The filter in the domain's words."""
         return MessageFilter(
             channels=frozenset(CHANNEL_IN.values() if self.channel == "all" else [CHANNEL_IN[self.channel]]),
-            to=self.to,
+            who=queries.address(self.to) if self.to else None,
             standings=STATUS_IN[self.status] if self.status else frozenset(),
         )
 

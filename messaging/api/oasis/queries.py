@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from django.http import QueryDict
 
+from messaging.api.common import queries
 from messaging.content import screen
 from messaging.errors import FieldError, Invalid
 
@@ -78,15 +79,22 @@ class Query:
 
     def text(self, name: str) -> str | None:
         """A parameter as it stands; None where it is left out."""
+        return self._raw(name).strip() or None
+
+    def address(self, name: str) -> str | None:
+        """An address or an id, in which a plus that was not escaped is a plus."""
+        return queries.address(self._raw(name)).strip() or None
+
+    def _raw(self, name: str) -> str:
         values = self._given.getlist(name)
         if len(values) > 1:
             self._refuse(name, "repeated_parameter", f"{name} stands here more than once.")
         text = values[0] if values else ""
         if len(text) > _LONGEST:
             self._refuse(name, "too_long", f"{name} has at most {_LONGEST} characters.")
-            return None
+            return ""
         screen.one_line(text, pointer=f"/{name}")
-        return text.strip() or None
+        return text
 
     def check(self) -> None:
         """Refuse what was found wrong.

@@ -15,7 +15,7 @@ from django.http import HttpRequest, QueryDict
 from analytics.counting import Scope
 from analytics.windows import Timeframe
 from channels_app.types import Channel
-from messaging.api.common import cursors
+from messaging.api.common import cursors, queries
 from messaging.api.common.cursors import Cursor
 from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import FieldError, Invalid
@@ -48,6 +48,22 @@ class WordsFilter(django_filters.Filter):  # type: ignore[misc]  # no stubs
     field_class = WordsField
 
 
+class AddressField(forms.CharField):
+    """An address or a name, in which a plus that a URL did not encode is a plus."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strip=False, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return queries.address(super().to_python(value) or "").strip()
+
+
+class AddressFilter(django_filters.CharFilter):  # type: ignore[misc]  # no stubs
+    """A filter by an address."""
+
+    field_class = AddressField
+
+
 class PageFilters(django_filters.FilterSet):  # type: ignore[misc]  # no stubs
     """What every list takes: a place to start at and a number of rows."""
 
@@ -60,7 +76,7 @@ class MessageFilters(PageFilters):
 
     status = WordsFilter(words=Status)
     channel = WordsFilter(words=Channel)
-    to = django_filters.CharFilter(max_length=2048)
+    to = AddressFilter(max_length=2048)
     contact = django_filters.CharFilter(max_length=255)
     template = django_filters.CharFilter(max_length=100)
     campaign = django_filters.UUIDFilter()
@@ -68,7 +84,7 @@ class MessageFilters(PageFilters):
     created_after = django_filters.IsoDateTimeFilter()
     created_before = django_filters.IsoDateTimeFilter()
     error_code = django_filters.CharFilter(max_length=100)
-    q = django_filters.CharFilter(max_length=2048)
+    q = AddressFilter(max_length=2048)
     test = django_filters.TypedChoiceFilter(
         choices=[("true", "true"), ("false", "false")], coerce=lambda v: v == "true"
     )

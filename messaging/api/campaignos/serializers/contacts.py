@@ -15,7 +15,7 @@ from messaging import models
 from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers.messages import ContactRef, Id, MessageRow, Moment, row
 from messaging.api.campaignos.vocabulary import CHANNEL_OUT, CHANNELS, ChannelWord
-from messaging.api.common.queries import PageQuery
+from messaging.api.common.queries import PageQuery, address
 from messaging.api.common.rendering import stamp
 from messaging.errors import Invalid
 from messaging.models import ConsentStatus
@@ -80,7 +80,7 @@ class ContactQuery(PageQuery, rename="camel", kw_only=True, frozen=True):
         if self.search is UNSET:
             return ContactFilter(tag=tag)
         key = Kind.CONTACT.read(self.search)
-        return ContactFilter(q=str(key) if key else self.search, tag=tag)
+        return ContactFilter(q=str(key) if key else address(self.search), tag=tag)
 
 
 class ContactIn(Struct, rename="camel", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -177,7 +177,7 @@ def _filter(query: Query) -> MessageFilter:
     return MessageFilter(
         standings=query.word("status", STATUS_IN, frozenset()),
         channels=query.word("type", TYPES, OFFERED),
-        who=query.text("recipient"),
+        who=query.address("recipient"),
         created_after=query.moment("startDate"),
         created_before=query.moment("endDate", end=True),
     )

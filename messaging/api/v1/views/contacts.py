@@ -13,7 +13,7 @@ from messaging import models
 from messaging.api.common import cursors
 from messaging.api.common.rendering import answer, empty
 from messaging.api.v1.envelope import Page, page
-from messaging.api.v1.filters import Listing, PageFilters
+from messaging.api.v1.filters import AddressFilter, Listing, PageFilters
 from messaging.api.v1.operations import View, operation
 from messaging.api.v1.parameters import PAGE
 from messaging.api.v1.serializers import people as out
@@ -44,7 +44,7 @@ SUBSCRIPTIONS = (
 class ContactFilters(PageFilters):
     """The filters of the list of contacts."""
 
-    q = django_filters.CharFilter(max_length=2048)
+    q = AddressFilter(max_length=2048)
     tag = django_filters.CharFilter(max_length=100)
     external_id = django_filters.CharFilter(max_length=255)
 

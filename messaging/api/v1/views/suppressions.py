@@ -16,7 +16,7 @@ from channels_app.types import Channel
 from messaging.api.common import cursors
 from messaging.api.common.rendering import answer, empty
 from messaging.api.v1.envelope import Page, page
-from messaging.api.v1.filters import Listing, PageFilters
+from messaging.api.v1.filters import AddressFilter, Listing, PageFilters
 from messaging.api.v1.operations import View, operation
 from messaging.api.v1.parameters import PAGE
 from messaging.api.v1.serializers import people as out
@@ -39,7 +39,7 @@ class SuppressionFilters(PageFilters):
     """The filters of the list of suppressions."""
 
     channel = django_filters.ChoiceFilter(choices=[(channel.value, channel.value) for channel in Channel])
-    address = django_filters.CharFilter(max_length=2048)
+    address = AddressFilter(max_length=2048)
     reason = django_filters.ChoiceFilter(choices=Reason.choices)
     active = django_filters.ChoiceFilter(choices=[("true", "true"), ("false", "false")])
 

@@ -84,6 +84,8 @@ def test_each_filter_narrows(caller: Caller) -> None:
         "to=ann@example.com": [],
         "to=Ann@EXAMPLE.com": [mail],
         "to=" + quote("+1 202 555 0100"): [text],
+        "to=+12025550100": [text],
+        "q=+12025550100": [text],
         f"batch={batch.batch_id}": batch.ids,
         f"batch={uuid7()}": [],
         "error_code=smtp_451": [mail],
