@@ -35,7 +35,7 @@ _ROWS = 2_000
 
 _FIELDS: Final = ("id", "external_id", "locale", "time_zone")
 _ADDRESSES: Final[Mapping[Channel, str]] = {
-    Channel.EMAIL: "email",
+    Channel.EMAIL: "lower(email)",
     Channel.SMS: "phone",
     Channel.WHATSAPP: "phone",
     Channel.TELEGRAM: "telegram_chat_id",

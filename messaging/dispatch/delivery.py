@@ -17,9 +17,10 @@ from django.db import Error, close_old_connections
 from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Accepted, Ambiguous, OutboundMessage, Permanent, Receipt, Throttled, Transient
 from messaging.content.rendering import RenderFailed, TemplateRefused
-from messaging.dispatch import buckets, carrying, claims, limits, plans, providers, queue, retry
+from messaging.dispatch import buckets, carrying, claims, copies, limits, plans, providers, queue, retry
 from messaging.dispatch.carrying import NOTHING, Carried
 from messaging.dispatch.claims import Lease
+from messaging.dispatch.copies import Copies
 from messaging.dispatch.failover import Answered, Failover
 from messaging.dispatch.outbound import render
 from messaging.dispatch.plans import Part, Plan
@@ -132,6 +133,8 @@ class _Run:
         self.messages = messages
         self.claimed = {message.id: message for message in messages}
         self.carried: Mapping[UUID, Carried] = {}
+        self.copies: dict[tuple[UUID, str], Copies] = {}
+        self.left_out: dict[UUID, Mapping[str, Sequence[str]]] = {}
         self.gone: set[UUID] = set()
         self.backoff = settings.BACKOFF_SECONDS
 
@@ -204,7 +207,8 @@ class _Run:
     def _rendered(self, message: Claimed) -> OutboundMessage | None:
         """The message as it goes out; where it cannot be made, this message alone fails, or waits for the database."""
         try:
-            return render(self.lane, message, self.carried.get(message.id, NOTHING))
+            outbound = render(self.lane, message, self.carried.get(message.id, NOTHING))
+            return self._with_copies(message, outbound) if outbound.shared.cc or outbound.shared.bcc else outbound
         except (RenderFailed, TemplateRefused) as error:
             move = _unrendered(message, error.detail)
         except KeyMissing as error:
@@ -228,6 +232,18 @@ class _Run:
         self.hand_over.put(move)
         return None
 
+    def _with_copies(self, message: Claimed, outbound: OutboundMessage) -> OutboundMessage:
+        """The message with those copies that may go out; messages with the same content have the same ones."""
+        key = (message.content_id, message.category)
+        if key not in self.copies:
+            self.copies[key] = copies.allowed(
+                outbound.shared, workspace_id=message.workspace_id, category=message.category
+            )
+        found = self.copies[key]
+        if found.left_out:
+            self.left_out[message.id] = found.left_out
+        return replace(outbound, shared=found.shared)
+
     def _settle(self, answered: Answered) -> None:
         outcome = answered.outcome
         message = self.claimed.pop(answered.id, None)
@@ -246,6 +262,8 @@ class _Run:
         if isinstance(outcome, _DEVICES):
             self.gone.update(outcome.gone)
         move = _move(answered, decision)
+        if left_out := self.left_out.get(message.id):
+            move = replace(move, detail={**move.detail, copies.LEFT_OUT: left_out})
         if message.awaited and isinstance(outcome, Transient):
             move = replace(move, ends_awaited=True)
         self.hand_over.put(move, reports)

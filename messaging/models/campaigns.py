@@ -61,6 +61,8 @@ class Campaign(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
+    feed_at = models.DateTimeField(null=True, blank=True)
+    """When the next contact of the audience may be written to; empty where nobody is left."""
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -86,7 +88,7 @@ class Audience(models.Model):
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
     channel = models.CharField(max_length=10, choices=CHANNELS)
     message_id = models.UUIDField(null=True)
-    """The message that was made for the contact; empty until then, or where there was no address."""
+    """The message that was made for the contact; empty until it is the contact's turn, or where there is none."""
     error_code = models.TextField(db_default="")
 
     class Meta:

@@ -18,6 +18,7 @@ from django.db.models import ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Coalesce, Collate, Lower, Now
 from django.db.models.lookups import Exact
 
+from channels_app.types import Channel
 from messaging.models.campaigns import Campaign
 from messaging.models.content import Content, Template
 from messaging.models.keys import uuid7
@@ -31,14 +32,16 @@ _SHOWN: Final = Q(deleted_at__isnull=True)
 
 
 def sent_to(recipients: Collection[str]) -> Q:
-    """Messages to these recipients, spelled so: the index has them folded.
+    """Messages to these recipients, spelled so but for the case of e-mail addresses: the index has them folded.
 
     The spelling is compared within COALESCE, or else the planner would take it to leave few of the rows that the index
     gives, and sort all of them.
     """
     folded = Collate(Lower(F("recipient")), "C")
     each = [Q(Exact(folded, Lower(Value(recipient)))) for recipient in recipients]
-    spelled = ExpressionWrapper(Q(recipient__in=list(recipients)), output_field=models.BooleanField())
+    spelled = ExpressionWrapper(
+        Q(recipient__in=list(recipients)) | Q(channel=Channel.EMAIL.value), output_field=models.BooleanField()
+    )
     return reduce(or_, each) & Q(Coalesce(spelled, False)) if each else Q(pk__in=[])
 
 

@@ -8,8 +8,11 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import Case, When
+from django.db.models.functions import Lower, Now
+from django.db.models.lookups import Exact
 
+from channels_app.types import Channel
 from messaging.models.keys import uuid7
 from messaging.models.tenancy import User, Workspace
 from messaging.models.words import CHANNELS
@@ -21,6 +24,13 @@ ALL = "*"
 def folded(text: str) -> str:
     """The text as searches compare it: without regard to case, whatever the locale of the database."""
     return unicodedata.normalize("NFC", text).casefold()
+
+
+def reached_at(field: str, address: str) -> models.Q:
+    """Contacts with this address in a field; no two people have e-mail addresses that differ in case alone."""
+    if field != "email":
+        return models.Q(**{field: address})
+    return models.Q(Exact(Lower(models.F(field)), Lower(models.Value(address)))) & ~models.Q(email="")
 
 
 class FoldedField(models.TextField):  # type: ignore[type-arg]  # takes none at run time
@@ -76,7 +86,7 @@ class Contact(models.Model):
         ]
         indexes = [
             models.Index(fields=["workspace", "id"], name="contact_workspace"),
-            models.Index(fields=["workspace", "email"], name="contact_email", condition=~models.Q(email="")),
+            models.Index("workspace", Lower("email"), name="contact_email", condition=~models.Q(email="")),
             models.Index(fields=["workspace", "phone"], name="contact_phone", condition=~models.Q(phone="")),
             models.Index(
                 fields=["workspace", "telegram_chat_id"],
@@ -136,10 +146,16 @@ class Reason(models.TextChoices):
     MANUAL = "manual"
 
 
+def suppressed_as() -> Case:
+    """An address as suppressions compare it, which `refusals` says in SQL: e-mail addresses without regard to case."""
+    return Case(When(channel=Channel.EMAIL.value, then=Lower("address")), default="address")
+
+
 class Suppression(models.Model):
     """An address that gets nothing more on a channel, in one category or, with `*`, in all of them.
 
-    Only a person lifts it, somebody of the workspace or the recipient; the row stays and says which of them.
+    It is kept as it was spelled. Only a person lifts it, somebody of the workspace or the recipient; the row stays and
+    says which of them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -160,14 +176,18 @@ class Suppression(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["workspace", "channel", "address", "category", "reason"],
+                "workspace",
+                "channel",
+                suppressed_as(),
+                "category",
+                "reason",
                 name="suppression_once",
                 condition=models.Q(lifted_at__isnull=True),
             )
         ]
         indexes = [
             models.Index(fields=["workspace", "id"], name="suppression_workspace"),
-            models.Index(fields=["workspace", "address", "id"], name="suppression_address"),
+            models.Index("workspace", Lower("address"), "id", name="suppression_address"),
         ]
 
     def __str__(self) -> str:

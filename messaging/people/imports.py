@@ -9,6 +9,7 @@ from uuid import UUID
 
 from messaging.errors import AlreadyExists, DispatchError, Invalid
 from messaging.models import Contact
+from messaging.models.people import reached_at
 from messaging.people import contacts
 
 LARGEST = 1_000
@@ -75,7 +76,7 @@ def _known(workspace_id: UUID, fields: Mapping[str, Any]) -> Contact | None:
     rows = contacts.contacts_of(workspace_id=workspace_id).order_by("id")
     for name in ("external_id", "email"):
         if value := fields.get(name):
-            found = rows.filter(**{name: value}).first()
+            found = rows.filter(reached_at(name, value)).first()
             if found is not None:
                 return found
     return None

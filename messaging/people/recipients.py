@@ -18,6 +18,7 @@ from django.db.models import Q
 from channels_app.addresses import normalise
 from channels_app.types import Channel
 from messaging.models import Contact, ContactAlias, Member, User
+from messaging.models.people import reached_at
 
 BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 """Channels whose addresses are ids themselves: there a plain `to` may name a contact."""
@@ -268,7 +269,7 @@ def only_bearer(*, workspace_id: UUID, channel: Channel, address: str) -> str:
     """
     column = "email" if channel is Channel.EMAIL else "phone"
     spelled = normalise(channel, address)
-    rows = Contact.objects.filter(**{"workspace_id": workspace_id, column: spelled})
+    rows = Contact.objects.filter(reached_at(column, spelled), workspace_id=workspace_id)
     found = list(rows.order_by("id").values_list("id", flat=True)[:2])
     return str(found[0]) if len(found) == 1 else ""
 

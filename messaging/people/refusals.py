@@ -3,7 +3,8 @@
 A suppression keeps an address from its category, or from every one where its category is `*`; an opt-out from `*`
 leaves transactional messages alone. What a contact said about the message's category counts before what was said about
 `*`, and without a record everything is allowed. A message to a plain address is held to what the contacts with that
-address said. The same SQL judges messages when they are accepted and again when they are claimed.
+address said. E-mail addresses are compared without regard to case, all others as they are. The same SQL judges messages
+when they are accepted and again when they are claimed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BY_ADDRESS = """
             UNION ALL
             SELECT k.id FROM messaging_contact k
              WHERE r.contact_id IS NULL AND k.workspace_id = r.workspace_id
-               AND k.{column} = r.recipient AND NOT k.{column} = ''
+               AND {borne} = {recipient} AND NOT k.{column} = ''
 """
 _PROBE = """
 LATERAL (
@@ -40,7 +41,8 @@ LATERAL (
                'reason', s.reason, 'category', s.category, 'since', s.created_at, 'suppression_id', s.id,
                'message_id', s.message_id, 'by', (SELECT avatar_id FROM messaging_user WHERE id = s.author_id)) AS told
       FROM messaging_suppression s
-     WHERE s.workspace_id = r.workspace_id AND s.channel = {channel} AND s.address = r.recipient
+     WHERE s.workspace_id = r.workspace_id AND s.channel = {channel}
+       AND CASE WHEN s.channel = 'email' THEN lower(s.address) ELSE s.address END = {recipient}
        AND s.lifted_at IS NULL AND s.category IN (r.category, '*')
        AND NOT (s.category = '*' AND s.reason = 'opted_out' AND r.category = 'transactional')
     UNION ALL
@@ -80,8 +82,11 @@ def probe(channel: Channel) -> str:
     It gives `refusal.told`, a JSON object, for a message that must not be sent, and no row for any other.
     """
     column = _OWNERS.get(channel)
-    by_address = _BY_ADDRESS.format(column=column) if column else ""
-    return _PROBE.format(channel=f"'{channel.value}'", by_address=by_address)
+    borne, recipient = f"k.{column}", "r.recipient"
+    if channel is Channel.EMAIL:
+        borne, recipient = f"lower({borne})", f"lower({recipient})"
+    by_address = _BY_ADDRESS.format(column=column, borne=borne, recipient=recipient) if column else ""
+    return _PROBE.format(channel=f"'{channel.value}'", recipient=recipient, by_address=by_address)
 
 
 def refused(

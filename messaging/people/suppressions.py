@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Lower, Now
+from django.db.models.lookups import Exact
 
 from channels_app.adapters.sandbox import spelled_scenario
 from channels_app.addresses import normalise
@@ -20,7 +23,7 @@ from channels_app.types import Channel, ReceiptKind
 from messaging.errors import Invalid, NotFound
 from messaging.models import Contact, Reason, Suppression
 from messaging.models.keys import uuid7
-from messaging.models.people import ALL
+from messaging.models.people import ALL, suppressed_as
 from messaging.people import changes, recipients
 from messaging.people.consent import checked_category
 from messaging.people.contacts import CHANNELS
@@ -40,7 +43,9 @@ def matching(
     if channel is not None:
         rows = rows.filter(channel=channel.value)
     if address is not None:
-        rows = rows.filter(address__in=_spellings(address, [channel] if channel else list(Channel)))
+        spellings = _spellings(address, [channel] if channel else list(Channel))
+        folded = reduce(or_, (Q(Exact(Lower("address"), Lower(Value(each)))) for each in spellings))
+        rows = rows.filter(folded, Q(channel=Channel.EMAIL.value) | Q(address__in=spellings))
     return rows if reason is None else rows.filter(reason=reason)
 
 
@@ -94,7 +99,7 @@ def create(
     with transaction.atomic():
         Suppression.objects.bulk_create([row], ignore_conflicts=True)
         same = suppressions_of(workspace_id=workspace_id).filter(
-            channel=row.channel, address=spelling, category=row.category, reason=reason, lifted_at=None
+            _at(spelling, channel), category=row.category, reason=reason, lifted_at=None
         )
         found = same.get()
     return found, found.id == row.id
@@ -134,8 +139,14 @@ def about(contact: Contact) -> QuerySet[Suppression]:
     places = Q(contact=contact)
     for name, channels in CHANNELS.items():
         if address := getattr(contact, name):
-            places |= Q(channel__in=[channel.value for channel in channels], address=address)
+            places |= reduce(or_, (_at(address, channel) for channel in channels))
     return suppressions_of(workspace_id=contact.workspace_id).filter(places).order_by("id")
+
+
+def _at(address: str, channel: Channel) -> Q:
+    """Suppressions that keep an address from messages by a channel."""
+    spelled = Value(address) if channel is not Channel.EMAIL else Lower(Value(address))
+    return Q(Exact(suppressed_as(), spelled), channel=channel.value)
 
 
 def lift(*, workspace_id: UUID | None, ids: Sequence[UUID], user_id: UUID) -> int:

@@ -12,6 +12,7 @@ from django.db import transaction
 from messaging.content import signatures
 from messaging.errors import NotFound, Unauthenticated
 from messaging.models import Contact, ContactEvent, WebhookEndpoint
+from messaging.models.people import reached_at
 from messaging.people import contacts, events
 from messaging.people.events import Happening
 from messaging.webhooks.campaignos import sign
@@ -60,8 +61,9 @@ def _known(workspace_id: UUID, person: Mapping[str, Any]) -> Contact | None:
         return None
     rows = contacts.contacts_of(workspace_id=workspace_id).order_by("id")
     for name in ways:
-        found = rows.filter(**{name: cleaned[name]}).first()
+        found = rows.filter(reached_at(name, cleaned[name])).first()
         if found is not None:
-            new = {name: value for name, value in fields.items() if getattr(found, name) != cleaned[name]}
+            others = {other: value for other, value in fields.items() if other != name}
+            new = {other: value for other, value in others.items() if getattr(found, other) != cleaned[other]}
             return contacts.update(workspace_id=workspace_id, contact_id=found.id, fields=new) if new else found
     return contacts.create(workspace_id=workspace_id, fields=fields)

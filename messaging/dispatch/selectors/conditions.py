@@ -159,9 +159,12 @@ def _wide(where: MessageFilter) -> Iterator[Alternatives]:
 
 
 def _received(spellings: Iterable[str]) -> list[Condition]:
-    """Messages to each of these recipients, spelled so; see `models.sent_to`."""
-    sql = f"{FOLDED} = {FOLD} AND COALESCE(recipient = %s, FALSE)"
-    return [Condition(sql, (each, each)) for each in spellings]
+    """Messages to each of these recipients, spelled so but for the case of e-mail addresses; see `models.sent_to`."""
+    sql = f"{FOLDED} = {FOLD} AND COALESCE(recipient = ANY(%s) OR channel = '{Channel.EMAIL}', FALSE)"
+    alike: dict[str, list[str]] = {}
+    for each in spellings:
+        alike.setdefault(each.lower(), []).append(each)
+    return [Condition(sql, (folded, several)) for folded, several in alike.items()]
 
 
 def _at(status: Status, tried: bool | None) -> Condition:

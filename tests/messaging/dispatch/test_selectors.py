@@ -101,7 +101,7 @@ def test_every_filter_narrows_alone_and_together(workspace: Workspace):
         "two channels": ({"channels": frozenset({C.SMS, C.EMAIL})}, everything),
         "all channels": ({"channels": frozenset(Channel)}, everything),
         "to": ({"to": "Ann@EXAMPLE.com"}, [mail]),
-        "to in another case": ({"to": "ann@example.com"}, []),
+        "to in another case": ({"to": "ann@example.com"}, [mail]),
         "who in another case": ({"who": "ANN@example.com"}, [mail]),
         "who by a phone number": ({"who": "+1 202 555 0100"}, [text]),
         "who by a contact's address": ({"who": "BOB@example.com"}, [bob]),

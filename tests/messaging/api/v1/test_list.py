@@ -81,7 +81,7 @@ def test_each_filter_narrows(caller: Caller) -> None:
         "status=CANCELLED,QUEUED": everything,
         "channel=sms": [text],
         "channel=sms,email&status=QUEUED": [test, batch.ids[0], mail],
-        "to=ann@example.com": [],
+        "to=ann@example.com": [mail],
         "to=Ann@EXAMPLE.com": [mail],
         "to=" + quote("+1 202 555 0100"): [text],
         "to=+12025550100": [text],
