@@ -1,4 +1,4 @@
-"""Changes what a message says, or when it goes out, before that begins.
+"""Changes what a message says, or when and how soon it goes out, before that begins.
 
 Contents are never changed, since messages share them and workers keep them in memory: the message gets another one.
 """
@@ -47,6 +47,7 @@ class Revision:
     data: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None
     template: str | None = None
+    priority: Priority | None = None
     scheduled_at: datetime | None = None
 
     @property
@@ -76,7 +77,8 @@ def revise(*, workspace_id: UUID, message_id: UUID, revision: Revision, cause: C
             raise TransitionRefused("the message does not wait any more")
         if row.status == Status.QUEUED:
             # A claim that came by while the row was held has passed it over.
-            lane = Lane(Channel(row.channel), Priority(row.priority))
+            priority = Priority(row.priority) if revision.priority is None else revision.priority
+            lane = Lane(Channel(row.channel), priority)
             transaction.on_commit(lambda: queue.ring(lane))
 
 
@@ -118,6 +120,7 @@ def _amendment(row: Message, revision: Revision) -> Amendment:
         subject=own.subject,
         data=encode(own.data).decode() if own.data else None,
         metadata=encode(metadata).decode(),
+        priority=row.priority if revision.priority is None else revision.priority.value,
         sealed=closed,
         action_type=said.wording.action_type,
         language=said.wording.language,

@@ -9,7 +9,7 @@ from uuid import UUID
 from messaging.errors import Forbidden, Invalid
 from messaging.models import Role
 
-SUBJECTS = ("messages", "templates", "contacts", "campaigns", "webhooks", "analytics")
+SUBJECTS = ("messages", "templates", "contacts", "events", "campaigns", "webhooks", "analytics")
 READ = frozenset(f"{subject}:read" for subject in SUBJECTS)
 WRITE = frozenset(f"{subject}:write" for subject in SUBJECTS)
 ADMIN = "admin"
@@ -17,12 +17,15 @@ SCOPES = READ | WRITE | {ADMIN}
 
 ROLES: dict[Role, frozenset[str]] = {
     Role.VIEWER: READ,
-    Role.MEMBER: READ | {"messages:write", "contacts:write"},
+    Role.MEMBER: READ | {"messages:write", "contacts:write", "events:write"},
     Role.OPERATOR: READ | WRITE,
     Role.ADMIN: SCOPES,
     Role.OWNER: SCOPES,
 }
 """From the least to the most; each holds what those before it hold."""
+
+PARTS = {"events:read": "contacts:read", "events:write": "contacts:write"}
+"""Scopes that others hold: who may see or change contacts may so with what they did."""
 
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
 
@@ -48,6 +51,12 @@ class Caller:
     def counted_as(self) -> str:
         """Under which name requests are counted: a key has its own count, whoever made it."""
         return f"key:{self.api_key_id}" if self.api_key_id else f"user:{self.user_id}"
+
+
+def whole(scopes: Iterable[str]) -> set[str]:
+    """These scopes with those that they hold."""
+    given = set(scopes)
+    return given.union(part for part, holder in PARTS.items() if holder in given)
 
 
 def demand(caller: Caller, scope: str) -> None:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from messaging.errors import Invalid, NotFound, Unauthenticated
 from messaging.models import ApiKey, Mode, Role, Workspace
-from messaging.tenancy.access import ROLES, Caller, checked_scopes, demand_live
+from messaging.tenancy.access import ROLES, Caller, checked_scopes, demand_live, whole
 
 log = structlog.get_logger(__name__)
 
@@ -185,7 +185,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
         user_id=user_id,
         avatar_id=avatar_id,
         role=Role(role),
-        scopes=ROLES[Role(role)].intersection(scopes),
+        scopes=ROLES[Role(role)].intersection(whole(scopes)),
         test=mode == Mode.TEST,
         api_key_id=key_id,
         rate_limit=rate_limit,

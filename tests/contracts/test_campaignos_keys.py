@@ -107,6 +107,14 @@ def test_a_key_reaches_no_further_than_its_maker(db: None) -> None:
     refused(answer, 403, "FORBIDDEN", message="This needs the scope messages:write.", reason="missing_scope")
 
 
+def test_a_key_for_events_alone_is_made_and_reaches_no_contacts(caller: Caller) -> None:
+    made = read(caller.post(f"{home(caller)}/keys", {**WANTED, "scopes": ["events:write"]}), 201)
+    site = Caller(caller.workspace, raw=made["key"])
+    read(site.post(f"{home(caller)}/events", {"type": "page_view"}), 201)
+    for answer in (site.get(f"{home(caller)}/events"), site.post(f"{home(caller)}/contacts", {"email": "a@b.example"})):
+        refused(answer, 403, "FORBIDDEN", reason="missing_scope")
+
+
 def test_a_test_key_makes_no_live_one(db: None) -> None:
     caller = make_caller(mode=Mode.TEST)
     refused(caller.post(f"{home(caller)}/keys", WANTED), 403, "FORBIDDEN", reason="test_key")

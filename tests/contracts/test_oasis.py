@@ -245,6 +245,11 @@ def test_creating_may_answer_200(caller: Caller, settings: Settings) -> None:
             "There is no such time zone.",
         ),
         (
+            {"schedule": {"sendAt": "2030-01-01T00:00:00Z", "timezone": "Mars/Base"}},
+            "schedule.timezone",
+            "There is no such time zone.",
+        ),
+        (
             {"schedule": {"sendAt": "2030-01-01T00:00:00", "timezone": "../../etc/passwd"}},
             "schedule.timezone",
             "There is no such time zone.",
@@ -621,6 +626,16 @@ def test_a_template_takes_the_place_of_what_was_said(caller: Caller) -> None:
     failed(answer, 404, "TEMPLATE_NOT_FOUND", "Template not found", exception, "metadata.template")
 
 
+@pytest.mark.parametrize("schedule", [{}, {"schedule": {"sendAt": "2037-01-01T09:00:00Z"}}])
+def test_the_priority_of_a_message_that_waits_is_changed(caller: Caller, schedule: dict[str, Any]) -> None:
+    made = create(caller, metadata={"priority": "Low", "campaign": "spring"}, **schedule)
+    for word, lane in (("High", Priority.URGENT), ("Urgent", Priority.URGENT), ("Normal", Priority.NORMAL)):
+        answer = caller.ask("PUT", f"{MESSAGES}/{made['id']}", {"metadata": {"priority": word}})
+        shown = done(answer, "Message updated")
+        assert shown == {**made, "metadata": {**made["metadata"], "priority": word}}
+        assert Message.objects.get().priority == lane
+
+
 def test_a_sent_message_cannot_be_changed(caller: Caller) -> None:
     made = create(caller)
     move(made["id"], Status.SENDING, Status.SENT)
@@ -632,7 +647,7 @@ def test_a_sent_message_cannot_be_changed(caller: Caller) -> None:
     ("body", "field"),
     [
         ({"recipient": {"email": "bob@example.com"}}, "recipient"),
-        ({"metadata": {"priority": "High"}}, "metadata.priority"),
+        ({"metadata": {"priority": "Now"}}, "metadata.priority"),
         ({"metadata": {"encryption": True}}, "metadata.encryption"),
         ({"content": "{{ who }}"}, "metadata.variables"),
         ({"subject": 1}, "subject"),

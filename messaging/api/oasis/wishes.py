@@ -8,7 +8,7 @@ from channels_app.types import Channel
 from messaging.api.common import bodies
 from messaging.api.oasis.serializers.sending import Json, MetadataIn, RecipientIn, RevisionIn, Sendable
 from messaging.api.oasis.talk import literal
-from messaging.api.oasis.vocabulary import PRIORITY_IN, Own, priority_out
+from messaging.api.oasis.vocabulary import PRIORITY_IN, Own
 from messaging.dispatch.draft import Draft, Recipient
 from messaging.dispatch.revision import Revision
 from messaging.errors import FieldError, Invalid
@@ -89,9 +89,10 @@ def revision_of(asked: Asked[RevisionIn], row: Message, *, encrypted: bool) -> R
     body, metadata = asked.body, asked.metadata
     if body.html_content is not None and row.channel != Channel.EMAIL:
         raise Invalid.at("/htmlContent", "not_carried", "Only an Email has HTML.")
-    _fixed("priority", metadata.priority, priority_out(row.priority, row.metadata))
-    _fixed("encryption", metadata.encryption, encrypted)
-    severity = {} if metadata.severity is None else {Own.SEVERITY.value: metadata.severity}
+    if metadata.encryption not in (None, encrypted):
+        raise Invalid.at("/metadata/encryption", "fixed", "The encryption of a message cannot be changed.")
+    own = {Own.PRIORITY.value: metadata.priority, Own.SEVERITY.value: metadata.severity}
+    words = {name: word for name, word in own.items() if word is not None}
     text, data = body.content, metadata.variables
     if text is not None and row.channel == Channel.DIRECT:
         text, data = literal(text)
@@ -100,15 +101,11 @@ def revision_of(asked: Asked[RevisionIn], row: Message, *, encrypted: bool) -> R
         body=body.html_content,
         text=text,
         data=data,
-        metadata={**row.metadata, **asked.rest, **severity} if body.metadata is not None else None,
+        metadata={**row.metadata, **asked.rest, **words} if body.metadata is not None else None,
         template=metadata.template,
+        priority=PRIORITY_IN[metadata.priority] if metadata.priority else None,
         scheduled_at=body.schedule.moment() if body.schedule else None,
     )
-
-
-def _fixed(name: str, given: object, present: object) -> None:
-    if given is not None and given != present:
-        raise Invalid.at(f"/metadata/{name}", "fixed", f"The {name} of a message cannot be changed.")
 
 
 def kept(rest: Json, metadata: MetadataIn, *, severity: str | None) -> Json:

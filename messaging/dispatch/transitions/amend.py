@@ -28,6 +28,7 @@ class Amendment:
     subject: str
     data: str | None
     metadata: str
+    priority: int
     sealed: bytes | None
     action_type: str
     language: str
@@ -40,8 +41,8 @@ _WAITS = ", ".join(f"'{status}'" for status in sorted(CANCELLABLE))
 _AMEND = f"""
 WITH s AS MATERIALIZED (SELECT clock_timestamp() AS at), amended AS (
     UPDATE messaging_message m
-       SET content_id = %s, template_id = %s, name = %s, subject = %s, data = %s, metadata = %s, sealed = %s,
-           action_type = %s, language = %s, scheduled_at = COALESCE(v.due, m.scheduled_at),
+       SET content_id = %s, template_id = %s, name = %s, subject = %s, data = %s, metadata = %s,
+           priority = %s, sealed = %s, action_type = %s, language = %s, scheduled_at = COALESCE(v.due, m.scheduled_at),
            next_attempt_at = COALESCE(v.due, m.next_attempt_at), revised_at = s.at
       FROM s, (SELECT %s::timestamptz AS due) v
      WHERE m.id = %s AND m.claim_id IS NULL AND m.status IN ({_WAITS}) AND (v.due IS NULL OR m.status = 'SCHEDULED')
@@ -58,7 +59,7 @@ def amend(change: Amendment, *, cause: Cause) -> bool:
     """Change what a message says that waits and that no worker holds; false where it does not any more."""
     values = [
         *(change.content_id, change.template_id, change.name, change.subject, change.data, change.metadata),
-        *(change.sealed, change.action_type, change.language, change.scheduled_at, change.id),
+        *(change.priority, change.sealed, change.action_type, change.language, change.scheduled_at, change.id),
         *(uuid7(), cause.value, storable.json(change.detail)),
     ]
     with connection.cursor() as cursor:

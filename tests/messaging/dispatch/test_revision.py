@@ -16,7 +16,7 @@ from messaging.dispatch.revision import Revision
 from messaging.errors import Invalid, NotFound, TransitionRefused
 from messaging.models import Contact, Content, Message, MessageEvent, Workspace
 from messaging.models.keys import uuid7
-from messaging.state import Cause
+from messaging.state import Cause, Priority
 from tests.factories import accept_batch, accept_message, draft, make_template, make_workspace, message, revise_template
 from tests.messaging.dispatch.conftest import Install
 from tests.messaging.dispatch.scripted import Answers, MaySend
@@ -167,6 +167,16 @@ def test_a_scheduled_message_moves_in_time(workspace: Workspace):
     assert refused.value.errors[0].pointer == "/scheduled_at"
     assert message(key).subject == "Hello"
     assert check_all() == []
+
+
+def test_another_priority_is_a_place_in_another_lane(workspace: Workspace):
+    key = accept_message(workspace)
+
+    row = revise(workspace, key, priority=Priority.URGENT)
+
+    assert row.priority == Priority.URGENT
+    assert claims.take(EMAIL, limit=1, group=1) is None
+    assert claims.take(Lane.named("email.urgent"), limit=1, group=1) is not None
 
 
 def test_what_has_a_place_in_the_queue_is_not_scheduled(workspace: Workspace):

@@ -12,7 +12,7 @@ from messaging.api.common.operations import Array
 from messaging.api.common.rendering import answer
 from messaging.people import events
 
-READ, WRITE = "contacts:read", "contacts:write"
+READ, WRITE = "events:read", "events:write"
 
 
 class EventList(View):

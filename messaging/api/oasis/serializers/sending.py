@@ -65,12 +65,11 @@ class ScheduleIn(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True, 
         Raises:
             Invalid: there is no such zone, or the moment is out of range.
         """
-        at = self.send_at
-        if at.tzinfo is None:
-            try:
-                at = at.replace(tzinfo=ZoneInfo(self.timezone))
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise Invalid.at("/schedule/timezone", "invalid_value", "There is no such time zone.") from None
+        try:
+            zone = ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise Invalid.at("/schedule/timezone", "invalid_value", "There is no such time zone.") from None
+        at = self.send_at if self.send_at.tzinfo else self.send_at.replace(tzinfo=zone)
         return bodies.utc(at, "/schedule/sendAt")
 
 
