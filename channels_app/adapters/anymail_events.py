@@ -49,6 +49,13 @@ _KINDS: Final[Mapping[str, ReceiptKind]] = {
 """Anymail's words for what is reported; the others (autoresponded, subscribed, unknown) say nothing of a message.
 Whoever queues or defers a message has it: that settles an outcome that nobody knew."""
 
+_UNREAD: Final[Mapping[str, tuple[str, Mapping[str, ReceiptKind]]]] = {
+    "brevo": ("event", {"unsubscribed": ReceiptKind.UNSUBSCRIBED}),
+    "mandrill": ("event", {"delivered": ReceiptKind.DELIVERED}),
+    "resend": ("type", {"email.failed": ReceiptKind.FAILED, "email.suppressed": ReceiptKind.FAILED}),
+}
+"""Where a service's own report says what happened, and the words among them that Anymail does not know."""
+
 _SOFT: Final[Mapping[str, tuple[tuple[str, ...], frozenset[object]]]] = {
     "amazon_ses": (("bounce", "bounceType"), frozenset({"Transient", "Undetermined"})),
     "brevo": (("event",), frozenset({"soft_bounce"})),
@@ -131,7 +138,10 @@ class Callbacks:
             except AnymailConfigurationError as error:
                 self._missing = str(error)
                 return None
-        if view.warn_if_no_basic_auth and not view.basic_auth and self._signer is None:
+        if self._signer is not None or not view.warn_if_no_basic_auth:
+            # It signs what it sends: the password is that of other services.
+            view.basic_auth = []
+        elif not view.basic_auth:
             self._missing = "ANYMAIL_WEBHOOK_SECRET is not set"
             return None
         return view
@@ -140,7 +150,7 @@ class Callbacks:
         ids = Counter(event.event_id for event in events)
         found = []
         for event in events:
-            kind = _KINDS.get(event.event_type)
+            kind = self._kind(event)
             metadata = event.metadata if isinstance(event.metadata, dict) else {}
             message_id = _uuid(metadata.get(ID))
             if kind is None or not (message_id or event.message_id) or _is_copy(metadata, event.recipient):
@@ -157,6 +167,14 @@ class Callbacks:
                 )
             )
         return found
+
+    def _kind(self, event: Any) -> ReceiptKind | None:
+        kind = _KINDS.get(event.event_type)
+        name, words = _UNREAD.get(self._service, ("", {}))
+        if kind is None and isinstance(event.esp_event, Mapping):
+            kind = words.get(str(event.esp_event.get(name)))
+            event.event_type = kind.value if kind else event.event_type
+        return kind
 
     def _code(self, kind: ReceiptKind, event: Any) -> str:
         if kind is ReceiptKind.BOUNCED:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from email.encoders import encode_base64
 from email.mime.base import MIMEBase
-from typing import Any, Final
+from typing import Final
 
 from django.core.mail import EmailMultiAlternatives
 
-from channels_app.adapters.mime import bare_id, check_attachment, media_type
+from channels_app.adapters.mime import OPAQUE, bare_id, check_attachment, media_parameters, media_type
 from channels_app.adapters.mime_headers import Mailbox, custom_headers, mailbox, one_line, wire_address
 from channels_app.addresses import normalise
 from channels_app.errors import InvalidMessage
@@ -56,7 +56,7 @@ def letter(message: OutboundMessage, *, default_from: str, metadata: bool) -> Em
     for file in shared.attachments:
         check_attachment(file)
         # An inline image without a page to show it is a file like others.
-        made.attach(_inline(file)) if file.content_id and message.html else made.attach(*_file(file))
+        made.attach(_part(file, inline=bool(file.content_id and message.html)))
     if metadata:
         made.metadata = _metadata(message, copies=len(others) > 1)  # type: ignore[attr-defined]
     return made
@@ -107,15 +107,26 @@ def _written(box: Mailbox) -> str:
     return f'"{escaped}" <{box.address}>'
 
 
-def _file(file: Attachment) -> tuple[Any, ...]:
-    return one_line(file.filename, "attachments").strip(), file.content, media_type(file)
-
-
-def _inline(file: Attachment) -> MIMEBase:
-    maintype, _, subtype = media_type(file).partition("/")
-    part = MIMEBase(maintype, subtype)
+def _part(file: Attachment, *, inline: bool) -> MIMEBase:
+    part = _typed(file)
     part.set_payload(file.content)
     encode_base64(part)
-    part.add_header("Content-Disposition", "inline", filename=one_line(file.filename, "attachments").strip())
-    part.add_header("Content-ID", f"<{bare_id(file.content_id or '')}>")
+    filename = one_line(file.filename, "attachments").strip()
+    part.add_header("Content-Disposition", "inline" if inline else "attachment", filename=filename)
+    if inline:
+        part.add_header("Content-ID", f"<{bare_id(file.content_id or '')}>")
+    return part
+
+
+def _typed(file: Attachment) -> MIMEBase:
+    """Give a part of the file's type. Anymail reads text by its charset: what is none by then are plain bytes."""
+    part = MIMEBase(*media_type(file).split("/"))
+    part.replace_header("Content-Type", "; ".join((media_type(file), *media_parameters(file))))
+    if part.get_content_maintype() == "text":
+        charset = part.get_content_charset("utf-8")
+        part.set_param("charset", charset)
+        try:
+            file.content.decode(charset)
+        except (LookupError, UnicodeDecodeError):
+            return MIMEBase(*OPAQUE.split("/"))
     return part

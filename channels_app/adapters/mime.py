@@ -37,11 +37,14 @@ FRAME_BYTES: Final = 32 * 1024 * 1024
 """Bytes of encoded attachments that it keeps; the one in use is kept whatever its size."""
 
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\Z", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r'[A-Za-z0-9!#$&^_.+-]+=(?:[A-Za-z0-9!#$&^_.+-]+|"[ !#-\[\]-~]*")')
+_PARAMETERS: Final = re.compile(rf"(?:[ \t]*;[ \t]*{_PARAMETER.pattern})*[ \t]*;?[ \t]*\Z")
 _CONTENT_ID: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}\Z")
 _FILENAME_LIMIT: Final = 255
 _UNSAFE_BODY: Final = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")
 _NEWLINE: Final = re.compile("\r\n?")
-_OPAQUE: Final = "application/octet-stream"
+OPAQUE: Final = "application/octet-stream"
+"""The type of plain bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Frame:
         self._addresses = _addresses(shared, default_from)
         self._static = self._static_headers()
         self._custom = custom_headers(shared.headers)
-        self._others = tuple(box.address for box in (*self._addresses.cc, *self._addresses.bcc))
+        self._others = tuple(dict.fromkeys(box.address for box in (*self._addresses.cc, *self._addresses.bcc)))
         known = (self._addresses.sender, *self._addresses.reply_to, *self._addresses.cc, *self._addresses.bcc)
         self._internationalised = not all(box.address.isascii() for box in known)
         self._tails: dict[tuple[bool, bool], bytes] = {}
@@ -197,7 +200,7 @@ class Frame:
             for subtype, inline in (("related", True), ("mixed", False)):
                 boundary = f"{subtype}-{self._token}"
                 files = self._files(inline=inline, html=html)
-                pieces += [_encoded_file(file, boundary) for file in files]
+                pieces += [_encoded_file(file, boundary, inline=inline) for file in files]
                 pieces += [_closing(boundary)] if files else []
                 if inline and html and text:
                     pieces.append(_closing(f"alternative-{self._token}"))
@@ -267,8 +270,9 @@ def check_attachment(attachment: Attachment) -> None:
     name = one_line(attachment.filename, "attachments")
     if len(name) > _FILENAME_LIMIT or _UNSAFE_BODY.search(name):
         raise InvalidMessage("a file's name is too long or holds control characters", field="attachments")
-    if not _MEDIA_TYPE.match(attachment.content_type.partition(";")[0].strip()):
-        raise InvalidMessage("a file's content_type is not type/subtype", field="attachments")
+    plain, semicolon, rest = attachment.content_type.partition(";")
+    if not _MEDIA_TYPE.match(plain.strip()) or not _PARAMETERS.match(semicolon + rest):
+        raise InvalidMessage("a file's content_type is not type/subtype; name=value", field="attachments")
     if attachment.content_id is not None and not _CONTENT_ID.match(bare_id(attachment.content_id)):
         raise InvalidMessage("a file's content_id is not a plain word", field="attachments")
 
@@ -281,17 +285,24 @@ def bare_id(content_id: str) -> str:
 def media_type(attachment: Attachment) -> str:
     """Give the type without parameters. A nested message or multipart may not be base64 (RFC 2045), so it is opaque."""
     plain = attachment.content_type.partition(";")[0].strip().lower()
-    return _OPAQUE if plain.startswith(("message/", "multipart/")) else plain
+    return OPAQUE if plain.startswith(("message/", "multipart/")) else plain
 
 
-def _encoded_file(attachment: Attachment, boundary: str) -> bytes:
+def media_parameters(attachment: Attachment) -> tuple[str, ...]:
+    """Give what is said beside the type, such as an invitation's `method=REQUEST`, each as it was written."""
+    _, _, rest = attachment.content_type.partition(";")
+    return () if media_type(attachment) == OPAQUE else tuple(_PARAMETER.findall(rest))
+
+
+def _encoded_file(attachment: Attachment, boundary: str, *, inline: bool) -> bytes:
     check_attachment(attachment)
-    disposition = "inline" if attachment.content_id else "attachment"
-    identity = f"Content-ID: <{bare_id(attachment.content_id)}>\r\n" if attachment.content_id else ""
+    disposition = "inline" if inline else "attachment"
+    identity = f"Content-ID: <{bare_id(attachment.content_id or '')}>\r\n" if inline else ""
     filename = attachment.filename.strip()
     name = parameter("filename", filename) if filename else ""
+    kind = ";\r\n ".join((media_type(attachment), *media_parameters(attachment)))
     head = (
-        f"Content-Type: {media_type(attachment)}\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n"
         f"{identity}Content-Disposition: {disposition}{name}\r\n\r\n"
     )
     return b"".join((_between(boundary), head.encode(), _base64(attachment.content)))

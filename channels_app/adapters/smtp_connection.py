@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from base64 import b64encode
@@ -22,6 +23,7 @@ BUSY_WAIT: Final = 10.0
 START_MAIL: Final = 354
 SERVICE_CLOSING: Final = 421
 
+_SIZE: Final = re.compile(r"[0-9]{1,20}\Z")
 _AUTH_NEEDED: Final = 530
 _AUTH_CONTINUES: Final = 334
 _NOOP_DEADLINE: Final = 5.0
@@ -102,7 +104,7 @@ class Connection:
     def size_limit(self) -> int:
         """Give the bytes that a message may have; 0 is no limit."""
         limit = self._extensions.get("SIZE", "")
-        return int(limit) if limit.isdecimal() else 0
+        return int(limit) if _SIZE.match(limit) else 0
 
     def announce(self, letter: Letter, deadline: float) -> tuple[Reply, list[str]]:
         """Send MAIL, RCPT and DATA; give the reply that decides, and the copies refused, as `address: reply`.

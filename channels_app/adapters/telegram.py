@@ -168,7 +168,7 @@ def _outcome(message: OutboundMessage, answer: Answer) -> Outcome:
         return NotConfigured(detail=f"Telegram does not know the bot: {told}")
     if answer.status < 400:
         return NotConfigured(detail=f"TELEGRAM_API_BASE is no Bot API server: {told}")
-    return _refused(message, answer.status, told)
+    return _refused(message, answer.status, told + _moved(said))
 
 
 def _said(answer: Answer) -> Mapping[str, Any]:
@@ -199,6 +199,13 @@ def _wait(said: Mapping[str, Any], answer: Answer) -> float:
         return max(LEAST_WAIT, float(asked))
     wait = answer.retry_after()
     return THROTTLE_WAIT if wait is None else wait
+
+
+def _moved(said: Mapping[str, Any]) -> str:
+    """Name the chat that a group went on in, which nobody could find out otherwise."""
+    parameters = said.get("parameters")
+    chat = parameters.get("migrate_to_chat_id") if isinstance(parameters, dict) else None
+    return f" (it is {chat} now)" if isinstance(chat, int) and abs(chat) < 2**63 else ""
 
 
 def _refused(message: OutboundMessage, status: int, told: str) -> Permanent:

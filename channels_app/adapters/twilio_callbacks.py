@@ -5,6 +5,7 @@ https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -18,6 +19,7 @@ REFUSED: Final = frozenset({"failed", "undelivered", "canceled"})
 """Statuses of a message that will not arrive."""
 
 _FIELDS: Final = 200
+_CODE: Final = re.compile(r"[0-9]{1,9}\Z")
 _KINDS: Final[Mapping[str, ReceiptKind]] = {
     "sent": ReceiptKind.SENT,
     "delivered": ReceiptKind.DELIVERED,
@@ -70,7 +72,8 @@ def read(callback: Callback) -> list[Receipt | Signal]:
         channel = Channel.SMS if address == sender else Channel.WHATSAPP
         return [Signal(kind=wish, key=sid, address=address, channel=channel)] if address else []
     code = told.first("ErrorCode")
-    return list(reports(sid, told.first("MessageStatus"), int(code) if code.isdecimal() else None, _our_id(callback)))
+    error = int(code) if _CODE.match(code) else None
+    return list(reports(sid, told.first("MessageStatus"), error, _our_id(callback)))
 
 
 def reports(sid: str, status: str, error: int | None, message_id: UUID | None = None) -> tuple[Receipt, ...]:

@@ -75,7 +75,7 @@ class Conduct:
     pipelining: bool = True
     smtputf8: bool = True
     ehlo: bool = True
-    size: int = 0
+    size: int | str = 0
     delay: float = 0.0
     """Seconds before the final dot is answered, once the letter is written down."""
     greeting: str = "220 sink ready"

@@ -139,7 +139,7 @@ class Bot:
     def treat(self, posted: Posted) -> Reply:
         chat = posted.fields["chat_id"]
         if chat in _REFUSED:
-            return _error(*_REFUSED[chat])
+            return _error(*_REFUSED[chat], {"migrate_to_chat_id": -1001234567890} if chat == "@moved" else None)
         if chat.startswith("@status_"):
             return Reply(status=int(chat.removeprefix("@status_")), body=b"<html>Bad Gateway</html>")
         if chat.startswith("@throttled_"):

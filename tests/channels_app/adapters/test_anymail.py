@@ -137,6 +137,23 @@ def test_an_e_mail_goes_out_whole(adapter, postmark):
     assert taken["Metadata"]["dispatch_id"] == str(message.id)
 
 
+@pytest.mark.parametrize(
+    ("content_type", "content", "posted"),
+    [
+        ("text/calendar; method=REQUEST", b"BEGIN", 'text/calendar; method=REQUEST; charset="utf-8"'),
+        ("text/csv; charset=iso-8859-1", b"\xfc", 'text/csv; charset="iso-8859-1"'),
+        ("text/plain", b"\xfc", "application/octet-stream"),
+        ("text/plain; charset=none-such", b"a", "application/octet-stream"),
+    ],
+)
+def test_a_file_keeps_its_bytes_and_what_its_type_says(adapter, postmark, content_type, content, posted):
+    file = Attachment(filename="a", content=content, content_type=content_type)
+    found = outcome(adapter, to(shared=SharedContent(key=uuid4(), sender="a@example.com", attachments=(file,))))
+    assert isinstance(found, Accepted), found
+    (taken,) = postmark.taken[0]["Attachments"]
+    assert (taken["ContentType"], b64decode(taken["Content"])) == (posted, content)
+
+
 def test_what_the_caller_keeps_with_a_message_stays_here(adapter, postmark):
     message = to(metadata={"customer": 4711}, data={"code": "secret"})
     outcome(adapter, message)

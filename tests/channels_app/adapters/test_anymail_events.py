@@ -292,6 +292,9 @@ def test_resends_reports_are_signed_like_ours():
     for callback in (signed(int(time.time()) - 3_600), signed(int(time.time()), b"o" * 32)):
         with pytest.raises(CallbackRejected):
             adapter.verify_callback(callback)
+    body = json.dumps({**said, "type": "email.failed", "data": {"email_id": "re-1"}}).encode()
+    (receipt,) = read(adapter, signed(int(time.time())))
+    assert (receipt.kind, receipt.code, receipt.detail["event"]) == (ReceiptKind.FAILED, "failed", "failed")
 
 
 # Amazon SES: through SNS, one report for several recipients
@@ -362,7 +365,33 @@ def test_mandrills_signature_covers_the_public_url():
         adapter.verify_callback(signed("https://elsewhere.example/mandrill"))
 
 
+def test_a_delivery_that_anymail_does_not_know_of_is_read():
+    event = {"event": "delivered", "_id": "md-1", "ts": 1_769_860_800, "msg": {"_id": "md-1", "metadata": {}}}
+    form = {"mandrill_events": json.dumps([event])}
+    said = f"{URL}/mandrill" + "".join(name + form[name] for name in form)
+    signature = b64encode(hmac.new(b"key", said.encode(), hashlib.sha1).digest()).decode()
+    headers = {"X-Mandrill-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+    (receipt,) = read(reader("mandrill"), posted(urlencode(form).encode(), headers, "mandrill"))
+    assert (receipt.kind, receipt.provider_message_id) == (ReceiptKind.DELIVERED, "md-1")
+
+
+# Brevo: user and password
+
+
+def test_who_left_by_brevos_link_is_heard():
+    said = {"event": "unsubscribed", "message-id": "<b-1@brevo>", "email": "someone@example.com", "ts_event": 1}
+    (receipt,) = read(reader("brevo"), posted(json.dumps(said).encode(), login(), "brevo"))
+    assert (receipt.kind, receipt.provider_message_id) == (ReceiptKind.UNSUBSCRIBED, "<b-1@brevo>")
+
+
 # All of them
+
+
+def test_the_password_of_other_services_is_not_asked_of_one_that_signs():
+    adapter = reader("mailgun", MAILGUN_WEBHOOK_SIGNING_KEY="key")
+    assert len(read(adapter, mailgun(body={"event": "delivered"}))) == 1
+    with pytest.raises(CallbackRejected):
+        adapter.verify_callback(mailgun("another"))
 
 
 @pytest.mark.parametrize("name", sorted(CREDENTIALS_OF))

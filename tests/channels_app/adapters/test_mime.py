@@ -140,6 +140,27 @@ def test_an_inline_image_is_found_by_its_content_id():
     assert part.get_payload(decode=True) == PNG
 
 
+def test_without_a_page_an_image_is_a_file_like_others():
+    image = Attachment(filename="logo.png", content=PNG, content_type="image/png", content_id="logo@example")
+    (part,) = read(letter_of(shared(attachments=(image,)), html="", text="Hi")).iter_attachments()
+    assert (part.get_content_disposition(), part["Content-ID"]) == ("attachment", None)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "parameters"),
+    [
+        ("text/calendar; method=REQUEST; charset=utf-8", {"method": "REQUEST", "charset": "utf-8"}),
+        ('text/csv;header=present;charset="iso-8859-1";', {"header": "present", "charset": "iso-8859-1"}),
+        ('application/pdf ; name="a; b.pdf"', {"name": "a; b.pdf"}),
+    ],
+)
+def test_what_a_type_says_beside_itself_travels_along(content_type, parameters):
+    file = Attachment(filename="a", content=b"a", content_type=content_type)
+    (part,) = read(letter_of(shared(attachments=(file,)))).iter_attachments()
+    assert part.get_content_type() == content_type.partition(";")[0].strip()
+    assert dict(part["Content-Type"].params) == parameters
+
+
 def test_a_message_as_attachment_travels_as_plain_bytes():
     forwarded = Attachment(filename="mail.eml", content=b"Subject: x\r\n\r\nhi", content_type="message/rfc822")
     (part,) = read(letter_of(shared(attachments=(forwarded,)))).iter_attachments()
@@ -217,6 +238,8 @@ def test_a_subject_or_name_cannot_break_out_of_its_header(field, evil):
         ("attachments", {"attachments": (Attachment(filename="a" * 256, content=b"", content_type="text/plain"),)}),
         ("attachments", {"attachments": (Attachment(filename="a", content=b"", content_type="text"),)}),
         ("attachments", {"attachments": (Attachment(filename="a", content=b"", content_type="a/b\r\nX: y"),)}),
+        ("attachments", {"attachments": (Attachment(filename="a", content=b"", content_type="a/b; c=d\r\nX: y"),)}),
+        ("attachments", {"attachments": (Attachment(filename="a", content=b"", content_type="a/b; c"),)}),
         (
             "attachments",
             {"attachments": (Attachment(filename="a", content=b"", content_type="a/b", content_id="a>\r\nX: y"),)},

@@ -213,6 +213,13 @@ def test_copies_are_recipients_of_the_same_letter(either_sink):
     assert b"blind" not in letter.raw
 
 
+def test_nobody_is_named_twice_to_the_server(either_sink):
+    copies = ("copy@example.com", "Copy <copy@EXAMPLE.com>", "a@example.com")
+    shared = SharedContent(key=uuid4(), sender="sender@example.com", cc=copies, bcc=("copy@example.com",))
+    assert isinstance(outcome(adapter_for(either_sink.port), to("a", shared=shared)), Accepted)
+    assert either_sink.letters[0].recipients == ("a@example.com", "copy@example.com")
+
+
 def test_a_refused_copy_does_not_hold_up_the_letter(either_sink):
     shared = SharedContent(key=uuid4(), sender="sender@example.com", cc=("rcpt-550@example.com", "copy@example.com"))
     found = outcome(adapter_for(either_sink.port), to("a", shared=shared))
@@ -335,6 +342,12 @@ def test_a_message_over_the_servers_size_is_refused_without_sending_it():
         assert isinstance(small, Accepted)
         assert isinstance(large, Permanent)
         assert large.code == "message_too_large"
+
+
+def test_a_size_beyond_all_bounds_is_none():
+    with running(Conduct(size="9" * 5_000)) as sink:
+        (found,) = answers(adapter_for(sink.port), [to("a")])
+        assert isinstance(found, Accepted)
 
 
 # International addresses

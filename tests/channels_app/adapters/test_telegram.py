@@ -236,6 +236,10 @@ def test_what_telegram_says_decides(adapter, chat, kind, code):
     assert (type(found), getattr(found, "code", "")) == (kind, code), found
 
 
+def test_the_chat_that_a_group_went_on_in_is_named(adapter):
+    assert outcome(adapter, to("@moved")).detail.endswith("(it is -1001234567890 now)")
+
+
 def test_telegrams_own_words_are_kept(adapter):
     found = outcome(adapter, to("@missing"))
     assert isinstance(found, Permanent)

@@ -554,7 +554,7 @@ def test_a_refusal_on_the_way_because_of_a_stop_is_an_opt_out_too(adapter):
     assert [each.code for each in found if isinstance(each, Receipt)] == ["twilio_21610", "blocked"]
 
 
-@pytest.mark.parametrize("code", ["", "abc", "-1", "٣"])
+@pytest.mark.parametrize("code", ["", "abc", "-1", "٣", "9" * 5_000])
 def test_an_error_that_is_no_number_is_left_out(adapter, code):
     (found,) = adapter.parse_callback(status("failed", ErrorCode=code))
     assert isinstance(found, Receipt)
