@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from messaging.admin import campaigns, figures, messages, people, templates, tenancy, traffic, webhooks
 from messaging.admin.entrance import SignInForm
+from messaging.admin.guard import guarded
 
 __all__ = ["campaigns", "figures", "messages", "people", "templates", "tenancy", "traffic", "webhooks"]
 
@@ -12,3 +13,4 @@ admin.site.index_title = "Operations"
 admin.site.index_template = "messaging/index.html"
 admin.site.site_url = "/api/docs/"
 admin.site.login_form = SignInForm
+admin.site.admin_view = guarded(admin.site.admin_view)  # type: ignore[method-assign]
