@@ -156,6 +156,7 @@ def _database(url: str) -> dict[str, Any]:
     elif PROCESS:
         # Workers join a handful of known rows to large tables: only the index is ever the right way.
         guards += ["-c statement_timeout=60s", "-c enable_hashjoin=off", "-c enable_mergejoin=off"]
+    if PROCESS:
         # Statements that ask for it are planned once for each connection, and never for their values.
         guards += ["-c plan_cache_mode=force_generic_plan"]
         options["prepare_threshold"] = 0

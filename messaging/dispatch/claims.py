@@ -24,9 +24,9 @@ from messaging.dispatch import buckets, providers, queue, retry, transitions
 from messaging.dispatch.buckets import Want
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.retry import Again, Fail, Hold
-from messaging.dispatch.statements import prepared
 from messaging.dispatch.transitions import Claimed, Move
 from messaging.models.keys import uuid7
+from messaging.models.statements import prepared
 from messaging.state import Priority, Status
 from messaging.tenancy import quota
 

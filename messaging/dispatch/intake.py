@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from msgspec.structs import replace as replace_in
 from psycopg.errors import CheckViolation
 
 from messaging import models
@@ -17,19 +19,21 @@ from messaging.content import encryption
 from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
 from messaging.content.sealing import NOTHING, Own, seal_own
-from messaging.dispatch import contents, partitions, providers, queue, steps, transitions, wake
+from messaging.dispatch import contents, partitions, providers, queue, selectors, steps, transitions, wake
 from messaging.dispatch.draft import Draft, Fallback, Recipient, problems
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.sieve import Rejected, Taken, sift
 from messaging.dispatch.steps import Step
-from messaging.dispatch.transitions import NewMessage
+from messaging.dispatch.transitions import Common, NewMessage
 from messaging.dispatch.wording import Wording, Wordings
 from messaging.errors import FieldError, Invalid, Unavailable
-from messaging.models.keys import uuid7
+from messaging.models.keys import uuid7, uuid7_many
 from messaging.people import refusals
 from messaging.state import Cause, Priority
 from messaging.tenancy import quota
 from messaging.tenancy.quota import Terms
+
+T = TypeVar("T")
 
 __all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Fallback", "Recipient", "Rejected", "accept", "explain"]
 
@@ -47,6 +51,8 @@ class Acceptance:
     rejected: list[Rejected]
     wording: Wording
     """What the first of them says."""
+    message: models.Message | None = None
+    """The one message as it was stored, where that is known."""
 
 
 def accept(
@@ -70,43 +76,108 @@ def accept(
         EncryptionFailed: it is to be encrypted, and the workspace's key does not open.
         Unavailable: the partition of the month cannot be made just now, or there is nothing to encrypt with.
     """
-    terms = _agreed(draft, workspace_id)
+    _check_encryption(draft)
     wordings = _examined(draft, workspace_id=workspace_id, test=test)
     taken, rejected, further = _reached(draft, wordings, recipients, workspace_id, test=test, batch=batch)
     if not taken:
         raise _all_refused(rejected, batch=batch or draft.campaign_id is not None)
+    sender = _Sender(
+        workspace_id=workspace_id,
+        author_id=author_id,
+        test=test,
+        batch_id=uuid7() if batch else None,
+        awaited_for=settings.SYNC_WAIT_SECONDS + wake.MARGIN if awaited and draft.scheduled_at is None else None,
+    )
+    if len(taken) == 1 and not (batch or further or draft.attachments):
+        row = _accept_alone(draft, taken[0], sender)
+        if row is not None:
+            return Acceptance(batch_id=None, ids=[row.id], rejected=rejected, wording=taken[0].wording, message=row)
+    rows = _accept_together(draft, taken, len(rejected), further, sender)
+    return Acceptance(
+        batch_id=sender.batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sender:
+    """On whose behalf messages are accepted, and how."""
+
+    workspace_id: UUID
+    author_id: UUID | None
+    test: bool
+    batch_id: UUID | None
+    awaited_for: float | None
+    """Seconds for which a request waits for the first message's outcome, at the longest."""
+
+
+def _accept_alone(draft: Draft, one: Taken, sender: _Sender) -> models.Message | None:
+    """Commit one message at once; None where something stands in its way, and nothing was stored."""
+    sealer = Sealer(sender.workspace_id) if draft.encrypted else None
+    (row,) = _rows(draft, [one], sender, sealer)
+    found = _in_month(
+        [row],
+        lambda: transitions.begin_alone(
+            row,
+            cause=Cause.API,
+            columns=selectors.ALL_COLUMNS,
+            beside=contents.BESIDE,
+            parameters=contents.values(draft, sender.workspace_id, one.wording, sealer),
+        ),
+        atomic=connection.in_atomic_block,
+    )
+    if found is None:
+        return None
+    _ring(draft, [row])
+    return selectors.opened(selectors.ALL_COLUMNS, [found])[0]
+
+
+def _accept_together(
+    draft: Draft, taken: Sequence[Taken], rejected: int, further: Mapping[int, Sequence[Step]], sender: _Sender
+) -> list[NewMessage]:
+    """Commit messages in one transaction, all that can be said against them looked at."""
+    terms = _agreed(draft, sender.workspace_id)
     terms.check(len(taken))
-    sealer = Sealer(workspace_id) if draft.encrypted or terms.encrypted else None
+    sealer = Sealer(sender.workspace_id) if draft.encrypted or terms.encrypted else None
+    rows = _rows(draft, taken, sender, sealer)
     used = list({one.wording.content_id: one.wording for one in taken}.values())
-    batch_id = uuid7() if batch else None
-    rows = list(_rows(draft, taken, workspace_id, author_id, batch_id, sealer, test=test))
-    if awaited and draft.scheduled_at is None:
-        rows[0] = replace(rows[0], priority=Priority.URGENT, awaited_for=settings.SYNC_WAIT_SECONDS + wake.MARGIN)
+
+    def write() -> None:
+        if sender.batch_id is not None:
+            models.Batch.objects.create(
+                id=sender.batch_id, workspace_id=sender.workspace_id, accepted=len(taken), rejected=rejected
+            )
+        contents.write(draft, sender.workspace_id, used, sealer)
+        transitions.begin_many(rows, cause=Cause.API)
+        steps.keep(rows, further)
+        _suppress(rows, draft)
+        if terms.daily_quota is not None:
+            # The last thing: until the commit every other accept of the workspace waits for this row.
+            quota.spend(workspace_id=sender.workspace_id, number=len(rows), quota=terms.daily_quota)
+
+    _in_month(rows, write, atomic=True)
+    _ring(draft, rows)
+    return rows
+
+
+def _in_month(rows: Sequence[NewMessage], write: Callable[[], T], *, atomic: bool) -> T:
+    """Write messages, all or none; where their month has no partition yet, it is made first."""
     for last_try in (False, True):
         try:
-            with transaction.atomic():
-                if batch_id is not None:
-                    models.Batch.objects.create(
-                        id=batch_id, workspace_id=workspace_id, accepted=len(taken), rejected=len(rejected)
-                    )
-                contents.write(draft, workspace_id, used, sealer)
-                transitions.begin_many(rows, cause=Cause.API)
-                steps.keep(rows, further)
-                _suppress(rows, draft)
-                if terms.daily_quota is not None:
-                    # The last thing: until the commit every other accept of the workspace waits for this row.
-                    quota.spend(workspace_id=workspace_id, number=len(rows), quota=terms.daily_quota)
-            break
+            with transaction.atomic() if atomic else nullcontext():
+                return write()
         except IntegrityError as error:
             if not isinstance(error.__cause__, CheckViolation):
                 raise
             if last_try:
                 raise Unavailable("there is no partition for this month yet") from error
             _make_months(rows)
+    raise AssertionError("two tries end either way")
+
+
+def _ring(draft: Draft, rows: Sequence[NewMessage]) -> None:
     if draft.scheduled_at is None:
-        lanes = {Lane(draft.channel, row.priority) for row in rows[:2]}
+        lanes = {Lane(draft.channel, row.common.priority) for row in rows[:2]}
         transaction.on_commit(lambda: queue.ring(*lanes))
-    return Acceptance(batch_id=batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording)
 
 
 def _reached(
@@ -133,6 +204,13 @@ def _reached(
     return [taken[place] for place in places], sorted(rejected, key=lambda one: one.index), own
 
 
+def _check_encryption(draft: Draft) -> None:
+    """Refuse a draft that asks for encryption where there is nothing to encrypt with."""
+    if draft.encrypted and not encryption.configured():
+        detail = "this server has no keys to encrypt with (DISPATCH_KEYS)"
+        raise Invalid.at("/encrypted", "encryption_not_configured", detail)
+
+
 def _agreed(draft: Draft, workspace_id: UUID) -> Terms:
     """What the accept is bound by.
 
@@ -140,15 +218,11 @@ def _agreed(draft: Draft, workspace_id: UUID) -> Terms:
         Invalid: the draft asks for encryption, and there is nothing to encrypt with.
         Unavailable: the workspace does.
     """
+    _check_encryption(draft)
     terms = quota.terms_of(workspace_id)
-    if encryption.configured():
-        return terms
-    code = "encryption_not_configured"
-    if draft.encrypted:
-        raise Invalid.at("/encrypted", code, "this server has no keys to encrypt with (DISPATCH_KEYS)")
-    if terms.encrypted:
+    if terms.encrypted and not encryption.configured():
         detail = "the workspace encrypts everything, and this server has no keys to encrypt with (DISPATCH_KEYS)"
-        raise Unavailable(detail, code=code, retry_after=60)
+        raise Unavailable(detail, code="encryption_not_configured", retry_after=60)
     return terms
 
 
@@ -162,7 +236,7 @@ def _make_months(rows: Sequence[NewMessage]) -> None:
 def _suppress(rows: Sequence[NewMessage], draft: Draft) -> None:
     """End the messages whose recipients must not be written to, before anybody can see them wait."""
     told = refusals.refused(
-        workspace_id=rows[0].workspace_id,
+        workspace_id=rows[0].common.workspace_id,
         channel=draft.channel,
         category=draft.category,
         recipients=[(row.contact_id, row.recipient) for row in rows],
@@ -232,45 +306,53 @@ def _all_refused(rejected: Sequence[Rejected], *, batch: bool) -> Invalid:
     return Invalid(errors[0].detail, code=errors[0].code, errors=errors)
 
 
-def _rows(
-    draft: Draft,
-    taken: Sequence[Taken],
-    workspace_id: UUID,
-    author_id: UUID | None,
-    batch_id: UUID | None,
-    sealer: Sealer | None,
-    *,
-    test: bool,
-) -> Iterator[NewMessage]:
+def _rows(draft: Draft, taken: Sequence[Taken], sender: _Sender, sealer: Sealer | None) -> list[NewMessage]:
     encode = msgspec.json.encode
-    for one in taken:
-        recipient, wording, key, sealed = one.recipient, one.wording, uuid7(), None
+    rows: list[NewMessage] = []
+    known: dict[UUID, Common] = {}
+    for one, key in zip(taken, uuid7_many(len(taken)), strict=True):
+        recipient, wording, sealed = one.recipient, one.wording, None
+        common = known.get(wording.content_id)
+        if common is None:
+            common = known[wording.content_id] = _common(draft, wording, sender)
         own = Own(name=recipient.name, subject=one.subject, data=recipient.data)
         if sealer is not None:
             own, sealed = NOTHING, seal_own(sealer, own, row=key)
-        yield NewMessage(
-            id=key,
-            workspace_id=workspace_id,
-            content_id=wording.content_id,
-            batch_id=batch_id,
-            author_id=author_id,
-            contact_id=one.contact_id,
-            template_id=wording.template_id,
-            campaign_id=draft.campaign_id,
-            channel=draft.channel.value,
-            priority=draft.priority,
-            recipient=one.address,
-            name=own.name,
-            subject=own.subject,
-            data=encode(own.data).decode() if own.data else None,
-            sealed=sealed,
-            metadata=encode(recipient.metadata).decode() if recipient.metadata else "{}",
-            category=draft.category,
-            action_type=wording.action_type,
-            language=wording.language,
-            test=test,
-            on_unknown=draft.on_unknown,
-            max_attempts=settings.MAX_ATTEMPTS,
-            scheduled_at=draft.scheduled_at,
-            expires_at=draft.expires_at,
+        rows.append(
+            NewMessage(
+                id=key,
+                common=common,
+                contact_id=one.contact_id,
+                recipient=one.address,
+                name=own.name,
+                subject=own.subject,
+                data=encode(own.data).decode() if own.data else None,
+                metadata=encode(recipient.metadata).decode() if recipient.metadata else "{}",
+                sealed=sealed,
+            )
         )
+    if sender.awaited_for is not None:
+        urgent = replace_in(rows[0].common, priority=Priority.URGENT, awaited_for=sender.awaited_for)
+        rows[0] = replace_in(rows[0], common=urgent)
+    return rows
+
+
+def _common(draft: Draft, wording: Wording, sender: _Sender) -> Common:
+    return Common(
+        workspace_id=sender.workspace_id,
+        content_id=wording.content_id,
+        batch_id=sender.batch_id,
+        author_id=sender.author_id,
+        template_id=wording.template_id,
+        campaign_id=draft.campaign_id,
+        channel=draft.channel.value,
+        priority=draft.priority,
+        category=draft.category,
+        action_type=wording.action_type,
+        language=wording.language,
+        test=sender.test,
+        on_unknown=draft.on_unknown,
+        max_attempts=settings.MAX_ATTEMPTS,
+        scheduled_at=draft.scheduled_at,
+        expires_at=draft.expires_at,
+    )

@@ -219,9 +219,9 @@ def keep(rows: Sequence[NewMessage], steps: Mapping[int, Sequence[Step]]) -> Non
         cursor.execute(
             _KEEP,
             {
-                "due": rows[0].scheduled_at,
+                "due": rows[0].common.scheduled_at,
                 "ids": [uuid7() for _ in found],
-                "workspaces": [row.workspace_id for row, _, _ in found],
+                "workspaces": [row.common.workspace_id for row, _, _ in found],
                 "origins": [row.id for row, _, _ in found],
                 "positions": [number for _, number, _ in found],
                 "channels": [step.channel.value for _, _, step in found],

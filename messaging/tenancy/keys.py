@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from messaging.errors import Invalid, NotFound, Unauthenticated
 from messaging.models import ApiKey, Mode, Role, Workspace
+from messaging.models.statements import prepared
 from messaging.tenancy.access import ROLES, Caller, checked_scopes, demand_live, whole
 
 log = structlog.get_logger(__name__)
@@ -32,14 +33,14 @@ _KEY = re.compile(r"(dk_(live|test)_[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _TOUCH_SECONDS = 60
 
 # One indexed look-up a request finds the key, the person behind it and the place that the person still has in the
-# workspace. Plain SQL: the ORM takes longer to phrase this than the database to answer it.
+# workspace.
 _FIND = """
 SELECT k.id, k.workspace_id, k.user_id, u.avatar_id, k.digest, k.scopes, k.mode, m.role,
-       k.last_used_at IS NULL OR k.last_used_at < now() - %s * interval '1 second' AS stale, k.rate_limit
+       k.last_used_at IS NULL OR k.last_used_at < now() - %(touch)s * interval '1 second' AS stale, k.rate_limit
   FROM messaging_apikey k
   JOIN messaging_user u ON u.id = k.user_id AND u.is_active
   JOIN messaging_member m ON m.workspace_id = k.workspace_id AND m.user_id = k.user_id
- WHERE k.prefix = %s AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+ WHERE k.prefix = %(prefix)s AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
 """
 _TOUCH = """
 UPDATE messaging_apikey SET last_used_at = now()
@@ -170,8 +171,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
     shape = _KEY.fullmatch(raw)
     if shape is None:
         raise Unauthenticated("This is not a valid API key.", code="invalid_key")
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, [_TOUCH_SECONDS, shape[1]])
+    with prepared(_FIND, {"touch": _TOUCH_SECONDS, "prefix": shape[1]}) as cursor:
         row = cursor.fetchone()
     if row is None or not _matches(raw, bytes(row[4])):
         raise Unauthenticated("This is not a valid API key.", code="invalid_key")

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
-from messaging.models.keys import key_time, lowest_key, uuid7
+from messaging.models.keys import key_time, lowest_key, uuid7, uuid7_many
 
 
 def test_a_key_is_a_uuid_of_version_7():
@@ -30,13 +30,20 @@ def test_keys_of_one_process_only_grow():
     assert keys == sorted(set(keys))
 
 
+def test_keys_made_together_grow_like_those_made_one_by_one():
+    keys = [uuid7(), *uuid7_many(30_000), uuid7(), *uuid7_many(1), *uuid7_many(0), uuid7()]
+
+    assert keys == sorted(set(keys))
+    assert {(key.version, key.variant) for key in keys} == {(7, RFC_4122)}
+
+
 def test_keys_made_by_many_threads_grow_in_each_and_never_meet():
     found: list[list[UUID]] = []
     start = threading.Barrier(8)
 
     def make() -> None:
         start.wait()
-        found.append([uuid7() for _ in range(5_000)])
+        found.append([*uuid7_many(2_000), *(uuid7() for _ in range(3_000))])
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:

@@ -19,7 +19,7 @@ _SHOWN = 100
 def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
     """Accept one message and give it as it was stored."""
     accepted = _accept(caller, draft, [request.recipient()], batch=False)
-    row = selectors.message(workspace_id=caller.workspace_id, message_id=accepted.ids[0])
+    row = accepted.message or selectors.message(workspace_id=caller.workspace_id, message_id=accepted.ids[0])
     files = [
         models.Attachment(filename=file.filename, content_type=file.content_type, size=len(file.content))
         for file in draft.attachments

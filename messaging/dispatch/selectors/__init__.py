@@ -4,11 +4,12 @@ from messaging.dispatch.selectors.batches import BatchProgress, batch
 from messaging.dispatch.selectors.contents import NOTHING, Rendered, fill, rendered, rendered_many
 from messaging.dispatch.selectors.filters import ALL, MessageFilter, Party, Sort
 from messaging.dispatch.selectors.lists import Place, messages, place_of
-from messaging.dispatch.selectors.rows import events, message, modified_at, standing_of
+from messaging.dispatch.selectors.rows import ALL_COLUMNS, events, message, modified_at, opened, standing_of
 from messaging.dispatch.selectors.totals import BOUND, Total, total
 
 __all__ = [
     "ALL",
+    "ALL_COLUMNS",
     "BOUND",
     "NOTHING",
     "BatchProgress",
@@ -24,6 +25,7 @@ __all__ = [
     "message",
     "messages",
     "modified_at",
+    "opened",
     "place_of",
     "rendered",
     "rendered_many",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,11 @@ def read(columns: tuple[str, ...], condition: str, parameters: list[Any]) -> lis
     than Postgres to answer it."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(columns)} FROM messaging_message WHERE {condition}", parameters)
-        rows = cursor.fetchall()
+        return opened(columns, cursor.fetchall())
+
+
+def opened(columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> list[Message]:
+    """Rows as messages, opened where they are sealed."""
     json = [place for place, name in enumerate(columns) if name in {"data", "metadata"}]
     found = []
     for row in rows:

@@ -5,8 +5,9 @@ which messages moved. Times come from the database's clock. Whoever may meet ano
 in key order, so that an event is stamped after the change that it follows.
 """
 
+from messaging.dispatch.transitions.alone import begin_alone
 from messaging.dispatch.transitions.amend import Amendment, amend, hide_many
-from messaging.dispatch.transitions.begin import NewMessage, begin_many
+from messaging.dispatch.transitions.begin import Common, NewMessage, begin_many
 from messaging.dispatch.transitions.claim import Claimed, claim_many, decoded
 from messaging.dispatch.transitions.move import (
     FAR,
@@ -27,11 +28,13 @@ __all__ = [
     "HELD",
     "Amendment",
     "Claimed",
+    "Common",
     "Move",
     "NewMessage",
     "advance_many",
     "amend",
     "awaits",
+    "begin_alone",
     "begin_many",
     "claim_many",
     "decoded",

@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 
 from channels_app.types import Channel
-from messaging.dispatch.statements import prepared
 from messaging.models.keys import uuid7
+from messaging.models.statements import prepared
 from messaging.people import refusals
 from messaging.state import Priority
 

@@ -138,19 +138,27 @@ class TestBatch:
         fields = {"category": "news", "language": "de", "on_unknown": "resend", "scheduled_at": at,
                   "expires_at": at + timedelta(days=1), "priority": Priority.BULK}  # fmt: skip
 
-        def taken(count: int) -> Acceptance:
+        def taken(count: int, *, batch: bool = True) -> Acceptance:
             return intake.accept(
                 workspace_id=workspace.id, author_id=author.id, test=True, draft=draft(**fields),
-                recipients=[one] * count, batch=True,
+                recipients=[one] * count, batch=batch,
             )  # fmt: skip
 
-        rows = [Message.objects.values().get(pk=taken(count).ids[0]) for count in (1, 2)]
+        accepted = [taken(1, batch=False), taken(1), taken(2)]
+        rows = [Message.objects.values().get(pk=each.ids[0]) for each in accepted]
+        said = [Content.objects.values().get(pk=row["content_id"]) for row in rows]
+        events = [MessageEvent.objects.values().get(message_id=row["id"]) for row in rows]
 
-        for row in rows:
-            assert row["created_at"] is not None
-            for own in ("id", "content_id", "batch_id", "created_at"):
-                row.pop(own)
-        assert rows[0] == rows[1]
+        told = accepted[0].message
+        assert told is not None
+        assert {name: getattr(told, name) for name in rows[0]} == rows[0]
+        for row in (*rows, *said, *events):
+            assert row.pop("id") is not None
+            for own in ("content_id", "batch_id", "created_at", "message_id", "at"):
+                row.pop(own, None)
+        assert rows[0] == rows[1] == rows[2]
+        assert said[0] == said[1] == said[2]
+        assert events[0] == events[1] == events[2]
         assert rows[0]["data"] == {ODD: [ODD, 1.5, None, True]}
         assert (rows[0]["name"], rows[0]["metadata"]) == (ODD.replace("\t", " "), {ODD: ODD})
         assert check_all() == []

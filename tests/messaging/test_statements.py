@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import DataError, connection
 
-from messaging.dispatch.statements import prepared
+from messaging.models.statements import prepared
 
 pytestmark = pytest.mark.django_db
 
