@@ -174,7 +174,7 @@ def _keep_opt_outs(contact: Contact) -> None:
 
 def _demand_reach(contact: Contact) -> None:
     if not any(getattr(contact, name) for name in REACHED_BY):
-        detail = f"A contact has one of {', '.join(REACHED_BY)}."
+        detail = "A contact has an e-mail address, a phone number, a Telegram chat, an external id or an avatar."
         raise Invalid.at("/email", "no_address", detail)
 
 
@@ -187,7 +187,7 @@ def _unique() -> Iterator[None]:
     except IntegrityError as error:
         for name, constraint in (("external_id", "contact_external_id"), ("avatar_id", "contact_avatar")):
             if constraint in str(error):
-                detail = f"Another contact has this {name}."
+                detail = f"Another contact has this {name.replace('_', ' ')}."
                 places = [FieldError(f"/{name}", f"{name}_taken", detail)]
                 raise AlreadyExists(detail, code=f"{name}_taken", errors=places) from error
         raise

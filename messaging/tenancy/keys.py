@@ -76,7 +76,7 @@ def create(
     if not 0 < len(name.strip()) <= NAME_LENGTH:
         raise Invalid.at("/name", "invalid_length", f"A name has 1 to {NAME_LENGTH} characters.")
     if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid.at("/expires_at", "in_the_past", "expires_at lies in the past.")
+        raise Invalid.at("/expires_at", "in_the_past", "The time lies in the past.")
     return make(
         workspace_id=caller.workspace_id,
         user_id=caller.user_id,

@@ -490,9 +490,11 @@ def test_a_message_that_failed_is_tried_again(caller: Caller) -> None:
 
 def test_what_the_state_does_not_allow_is_a_conflict(caller: Caller) -> None:
     key = accept(caller)
-    refused(caller.post(f"/messages/{key}/retry"), 409, "transition_refused")
+    body = refused(caller.post(f"/messages/{key}/retry"), 409, "transition_refused")
+    assert body["message"] == "A message that is pending cannot be tried again."
     put(key, status=Status.SENT)
-    refused(caller.post(f"/messages/{key}/cancel"), 409, "transition_refused")
+    body = refused(caller.post(f"/messages/{key}/cancel"), 409, "transition_refused")
+    assert body["message"] == "A message that is delivered cannot be cancelled."
 
 
 @pytest.mark.parametrize("key", ["nothing", "507f1f77bcf86cd799439011", "00000000-0000-7000-8000-000000000000"])

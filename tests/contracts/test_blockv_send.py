@@ -347,7 +347,7 @@ def without_texts(settings: Settings) -> Iterator[None]:
 
 def test_a_channel_without_a_provider_is_a_fault_of_ours(without_texts: None, caller: Caller) -> None:
     answer = caller.post(PATH, without("title", to="+12025550100"))
-    refused(answer, 500, "validation_error", ("system", "provider_not_configured"))
+    refused(answer, 500, "provider_not_configured", ("system", "provider_not_configured"))
 
 
 def test_a_quota_that_is_used_up_is_told(caller: Caller) -> None:

@@ -144,7 +144,8 @@ def test_a_campaign_counts_its_period_alone(caller: Caller) -> None:
 def test_a_period_that_is_none_is_refused(caller: Caller, period: str) -> None:
     campaign = make_campaign(caller.workspace)
     answer = caller.get(f"{home(caller)}/analytics/campaigns/{campaign.id}?period={period}")
-    refused(answer, 400, "VALIDATION_ERROR", fields=["period"])
+    told = "A period is 1 to 365 days, as in 30d."
+    refused(answer, 400, "VALIDATION_ERROR", message=told, reason="invalid_value", fields=["period"])
 
 
 def test_a_campaign_of_others_is_not_found(caller: Caller) -> None:

@@ -130,7 +130,8 @@ def test_a_bad_contact_is_refused(
 def test_an_external_id_belongs_to_one_contact(caller: Caller) -> None:
     created(caller, externalId="crm-1")
     again = caller.post(f"{home(caller)}/contacts", {"externalId": "crm-1"})
-    refused(again, 409, "CONFLICT", reason="external_id_taken", fields=["externalId"])
+    told = "Another contact has this external id."
+    refused(again, 409, "CONFLICT", message=told, reason="external_id_taken", fields=["externalId"])
 
 
 def test_contacts_are_searched_by_what_names_them(caller: Caller) -> None:

@@ -60,6 +60,7 @@ STATUS: dict[type[DispatchError], HTTPStatus] = {
 }
 """What each error is on the wire; one that is not named is what its nearest ancestor is."""
 
+_UNPROVIDED = "provider_not_configured"
 REASONS: dict[str, HTTPStatus] = {
     "suppressed": HTTPStatus.FORBIDDEN,
     "expired": HTTPStatus.REQUEST_TIMEOUT,
@@ -68,7 +69,7 @@ REASONS: dict[str, HTTPStatus] = {
     "render_failed": HTTPStatus.BAD_REQUEST,
     "hard_bounce": HTTPStatus.BAD_REQUEST,
     "outcome_unknown": HTTPStatus.GATEWAY_TIMEOUT,
-    "provider_not_configured": HTTPStatus.INTERNAL_SERVER_ERROR,
+    _UNPROVIDED: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The number for a reason that carries none of its provider's; one that is not named is a fault of the sending."""
 
@@ -135,9 +136,13 @@ class Error(Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 def status_of(error: DispatchError) -> HTTPStatus:
     """The HTTP status of an error."""
-    if any(place.code == "provider_not_configured" for place in error.errors):
+    if _is_unprovided(error):
         return HTTPStatus.INTERNAL_SERVER_ERROR
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _is_unprovided(error: DispatchError) -> bool:
+    return any(place.code == _UNPROVIDED for place in error.errors)
 
 
 def number_of(reason: str) -> int:
@@ -150,7 +155,8 @@ def refused(request: HttpRequest, error: DispatchError) -> HttpResponse:
     """A refusal in this surface's shape."""
     status = status_of(error).value
     fields = [Place(field=_field(each), code=each.code, message=each.detail) for each in error.errors]
-    details = Details(reason=error.code, fields=fields or UNSET, request_id=request_id(request) or UNSET)
+    reason = _UNPROVIDED if _is_unprovided(error) else error.code
+    details = Details(reason=reason, fields=fields or UNSET, request_id=request_id(request) or UNSET)
     return answer(Error(code=status, message=error.detail, details=details), status, headers_of(error))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -18,7 +20,7 @@ from messaging.api.common import bodies, queries, sending
 from messaging.api.common.operations import IDEMPOTENCY_KEY, PREFER
 from messaging.api.common.rendering import answer
 from messaging.dispatch import control, selectors
-from messaging.errors import NotFound
+from messaging.errors import NotFound, TransitionRefused
 from messaging.state import Cause
 from messaging.tenancy.access import demand_mode
 
@@ -78,7 +80,8 @@ class MessageCancel(View):
         """Cancel a message that waits to be sent, or to be tried again."""
         row = found(self.caller.workspace_id, message_id)
         demand_mode(self.caller, test=row.test)
-        control.cancel(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
+        with _changing(row, "cancelled"):
+            control.cancel(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return answer(out.message(found(self.caller.workspace_id, message_id)))
 
 
@@ -90,7 +93,8 @@ class MessageRetry(View):
         """Try a message that failed once more, with a fresh budget of attempts."""
         row = found(self.caller.workspace_id, message_id)
         demand_mode(self.caller, test=row.test)
-        control.retry(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
+        with _changing(row, "tried again"):
+            control.retry(workspace_id=row.workspace_id, message_id=row.id, cause=Cause.API)
         return answer(out.message(found(self.caller.workspace_id, message_id)))
 
 
@@ -104,3 +108,18 @@ def found(workspace_id: UUID, message_id: str) -> models.Message:
     if row.channel not in CHANNELS:
         raise NotFound("There is no such message.", code="message_not_found")
     return row
+
+
+@contextmanager
+def _changing(row: models.Message, deed: str) -> Iterator[None]:
+    """Tell a refused change in this surface's words.
+
+    Raises:
+        NotFound: the message has gone meanwhile.
+        TransitionRefused: it does not stand where that can be done.
+    """
+    try:
+        yield
+    except TransitionRefused as error:
+        word = out.status_of(found(row.workspace_id, str(row.id)))
+        raise TransitionRefused(f"A message that is {word} cannot be {deed}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -14,10 +15,12 @@ from messaging import models
 from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.vocabulary import CHANNEL_OUT, STATUS_OUT, ChannelWord, StatusWord
 from messaging.api.common.queries import Query
+from messaging.errors import Invalid
 from messaging.state import Standing, Status
 
 DAYS = 365
 _DIGITS = 4
+_PERIOD = r"^(?:[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])d$"
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -25,13 +28,17 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class PeriodQuery(Query, rename="camel", kw_only=True, frozen=True):
     """Over which time campaign figures are taken."""
 
-    period: Annotated[
-        str, Meta(pattern=r"^(?:[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])d$", description="Days, up to `365d`.")
-    ] = "30d"
+    period: Annotated[str, Meta(description="Days, up to `365d`.", extra_json_schema={"pattern": _PERIOD})] = "30d"
 
     @property
     def days(self) -> int:
-        """The period in days."""
+        """The period in days.
+
+        Raises:
+            Invalid: it is none.
+        """
+        if re.match(_PERIOD, self.period, re.ASCII) is None:
+            raise Invalid.at("/period", "invalid_value", f"A period is 1 to {DAYS} days, as in 30d.")
         return int(self.period.removesuffix("d"))
 
 
