@@ -35,8 +35,10 @@ BODY_LIMIT: Final = 64 * 1024
 LEAST_WAIT: Final = 1.0
 """Seconds that a server asks to wait at the least, also where it says 0 or a time that is over: a wait of nothing would
 mean a message that was never begun, and such a message goes round for ever."""
+MOST_WAIT: Final = 1e9
+"""Seconds that a longer wish counts as; whoever waits has a bound of its own."""
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
-_SECONDS: Final = re.compile(r"[0-9]{1,9}\Z")
+_SECONDS: Final = re.compile(r"[0-9]+\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +61,12 @@ class Answer:
         """Give the seconds that the server asks to wait, a second at least, if it does so in a way that makes sense."""
         asked = self.headers.get("retry-after", "").strip()
         if _SECONDS.match(asked):
-            return max(LEAST_WAIT, float(asked))
+            return min(max(LEAST_WAIT, float(asked)), MOST_WAIT)
         try:
             moment = parsedate_to_datetime(asked)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=UTC)
-            return max(LEAST_WAIT, (moment - datetime.now(UTC)).total_seconds())
+            return min(max(LEAST_WAIT, (moment - datetime.now(UTC)).total_seconds()), MOST_WAIT)
         except (ValueError, OverflowError):
             return None
 

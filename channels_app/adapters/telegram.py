@@ -16,7 +16,7 @@ from channels_app.adapters.telegram_requests import request_for
 from channels_app.adapters.telegram_updates import signals
 from channels_app.base import ChannelAdapter, Session
 from channels_app.errors import CallbackRejected, ProviderMissing
-from channels_app.http import DEADLINE, LEAST_WAIT, Answer, Client, Unanswered
+from channels_app.http import DEADLINE, LEAST_WAIT, MOST_WAIT, Answer, Client, Unanswered
 from channels_app.threads import ThreadedSession
 from channels_app.types import (
     Accepted,
@@ -195,8 +195,8 @@ def _accepted(said: Mapping[str, Any]) -> Outcome:
 def _wait(said: Mapping[str, Any], answer: Answer) -> float:
     parameters = said.get("parameters")
     asked = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    if isinstance(asked, int) and not isinstance(asked, bool) and 0 <= asked < 10**9:
-        return max(LEAST_WAIT, float(asked))
+    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 0:
+        return float(min(max(LEAST_WAIT, asked), MOST_WAIT))
     wait = answer.retry_after()
     return THROTTLE_WAIT if wait is None else wait
 

@@ -13,4 +13,4 @@ admin.site.index_title = "Operations"
 admin.site.index_template = "messaging/index.html"
 admin.site.site_url = "/api/docs/"
 admin.site.login_form = SignInForm
-admin.site.admin_view = guarded(admin.site.admin_view)  # type: ignore[method-assign]
+admin.site.admin_view = guarded(admin.site.admin_view)  # type: ignore[assignment,method-assign]

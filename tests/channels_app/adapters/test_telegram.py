@@ -13,6 +13,7 @@ import pytest
 from channels_app.adapters.telegram import TelegramAdapter
 from channels_app.base import ChannelAdapter
 from channels_app.errors import CallbackRejected, ProviderMissing
+from channels_app.http import MOST_WAIT
 from channels_app.types import (
     Accepted,
     Ambiguous,
@@ -269,6 +270,7 @@ def test_a_throttle_waits_as_long_as_telegram_asks(adapter):
     found = outcome(adapter, to("@status_429"))
     assert isinstance(found, Throttled)
     assert found.wait == 5.0
+    assert outcome(adapter, to("@throttled_99999999999")).wait == MOST_WAIT
     # To wait for nothing is what a message does that was never begun.
     found = outcome(adapter, to("@throttled_0"))
     assert isinstance(found, Throttled)
