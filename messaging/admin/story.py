@@ -18,7 +18,7 @@ from messaging.state import Status
 
 _STAMPS = tuple(status.stamp for status in Status if status.stamp)
 _FACTS = ("complained_at", "retried_at", "revised_at", "deleted_at")
-_TIMES = ("created_at", "scheduled_at", "expires_at", "next_attempt_at", *_FACTS, *_STAMPS)
+_TIMES = ("created_at", "scheduled_at", "expires_at", *_FACTS, *_STAMPS)
 
 
 class EventInline(admin.TabularInline):
@@ -87,6 +87,7 @@ def media_of(content: Content) -> SafeString | str:
 
 def times_of(message: Message) -> SafeString:
     """Every time that is set, the earliest first."""
-    known = [(moment, name) for name in _TIMES if (moment := getattr(message, name)) is not None]
+    moments = {**{name: getattr(message, name) for name in _TIMES}, "next_attempt_at": selectors.due_at(message)}
+    known = [(moment, name) for name, moment in moments.items() if moment is not None]
     rows = ((precise(moment), name.removesuffix("_at")) for moment, name in sorted(known))
     return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows))

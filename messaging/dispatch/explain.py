@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from channels_app.registry import reports_delivery
 from channels_app.types import Channel
-from messaging.dispatch import plans, providers, steps, transitions
+from messaging.dispatch import plans, providers, selectors, steps, transitions
 from messaging.dispatch.plans import Obstacle
 from messaging.dispatch.queue import Lane
 from messaging.models import Claim, FallbackStep, Message, MessageEvent
@@ -91,7 +91,7 @@ def account(
         "lane": Lane(Channel(message.channel), Priority(message.priority)).name,
         "attempts": message.attempts,
         "max_attempts": message.max_attempts,
-        "next_attempt_at": message.next_attempt_at,
+        "next_attempt_at": selectors.due_at(message),
         "expires_at": message.expires_at,
         "provider": message.provider or None,
         "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,

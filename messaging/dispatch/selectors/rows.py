@@ -10,8 +10,10 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
+from django.utils import timezone
 
 from messaging.content import sealing
+from messaging.dispatch.transitions import FAR
 from messaging.errors import NotFound
 from messaging.models import Message, MessageEvent
 from messaging.state import Standing, Status, standing
@@ -58,6 +60,12 @@ def events(*, workspace_id: UUID, message_id: UUID) -> list[MessageEvent]:
 def standing_of(row: Message) -> Standing:
     """Where a message stands."""
     return standing(Status(row.status), attempts=row.attempts)
+
+
+def due_at(row: Message) -> datetime | None:
+    """When a message is due again; None for one that waits for nothing, or is held back until somebody lets it go."""
+    due: datetime | None = row.next_attempt_at
+    return None if due is None or due > timezone.now() + FAR else due
 
 
 def modified_at(row: Message) -> datetime:

@@ -22,7 +22,7 @@ from messaging.api.oasis.vocabulary import (
     type_out,
 )
 from messaging.content.templates import Origin
-from messaging.dispatch.selectors import Rendered, standing_of
+from messaging.dispatch.selectors import Rendered, due_at, standing_of
 from messaging.state import Standing
 
 _HIDDEN = frozenset({Own.PRIORITY, Own.MESSAGE_TYPE, "template", "variables", "encryption"})
@@ -179,7 +179,7 @@ def delivery(row: models.Message) -> Delivery:
     return Delivery(
         attempts=row.attempts,
         max_attempts=row.max_attempts,
-        next_retry=stamp(row.next_attempt_at) if waits else None,
+        next_retry=stamp(due_at(row)) if waits else None,
         error=(row.error_detail or row.error_code) or None,
     )
 

@@ -13,7 +13,7 @@ from messaging import models
 from messaging.api.common.rendering import stamp
 from messaging.api.v1.vocabulary import FALLBACK_OUT, PRIORITY_OUT, FallbackState, PriorityWord
 from messaging.content.templates import Origin
-from messaging.dispatch.selectors import BatchProgress, Rendered
+from messaging.dispatch.selectors import BatchProgress, Rendered, due_at
 from messaging.dispatch.steps import Chain
 from messaging.state import Cause, Priority, Status
 
@@ -280,7 +280,7 @@ def _fields(row: models.Message, origin: Origin | None) -> dict[str, Any]:
         "created_at": stamp(row.created_at),
         "scheduled_at": stamp(row.scheduled_at),
         "expires_at": stamp(row.expires_at),
-        "next_attempt_at": stamp(row.next_attempt_at),
+        "next_attempt_at": stamp(due_at(row)),
         **{name: stamp(getattr(row, name)) for name in _STAMPS},
     }
 

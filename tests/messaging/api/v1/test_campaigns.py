@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from messaging.api.v1.serializers.campaigns import STATUS_OUT
+from messaging.dispatch import control
 from messaging.models import Campaign, CampaignStatus, Message, Mode
 from messaging.models.keys import uuid7
 from tests.factories import make_template
@@ -187,6 +188,24 @@ def test_a_campaign_is_paused_resumed_and_cancelled(ready: Caller):
         assert_problem(ready.post(f"{PATH}/{key}/{name}"), 409, "campaign_ended")
     assert ready.ask("DELETE", f"{PATH}/{key}").status_code == 204
     assert_problem(ready.get(f"{PATH}/{key}"), 404, "campaign_not_found")
+
+
+def test_what_is_held_back_has_no_time_of_a_next_attempt(ready: Caller):
+    key = made(ready)
+    ready.post(f"{PATH}/{key}/start")
+    ready.post(f"{PATH}/{key}/pause")
+    held = Message.objects.get(campaign_id=key)
+
+    assert control.held_back(Message.objects.filter(campaign_id=key)).exists()
+    shown = [
+        read(ready.get(f"/api/v1/messages/{held.id}")),
+        read(ready.get(f"/api/v1/messages/{held.id}/explain")),
+        *read(ready.get("/api/v1/messages"))["results"],
+    ]
+    assert [each["next_attempt_at"] for each in shown] == [None] * 3
+
+    ready.post(f"{PATH}/{key}/resume")
+    assert read(ready.get(f"/api/v1/messages/{held.id}"))["next_attempt_at"] is not None
 
 
 def test_failures_are_tried_again(ready: Caller):
