@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 from uuid import uuid4
 
@@ -26,11 +28,13 @@ from channels_app.types import (
     Throttled,
     Transient,
 )
+from config.stack.home import CLONE
 from tests.channels_app.contract import AdapterContract, answers, make_message
 from tests.peers import http
 from tests.peers.http import Peer, Reply
 from tests.peers.postmark import CREDENTIALS, TOKEN, Postmark, running
 
+REQUIREMENTS = CLONE / "requirements.in"
 SETTINGS: dict[str, Any] = {"POSTMARK_SERVER_TOKEN": TOKEN, "WEBHOOK_SECRET": CREDENTIALS}
 CREDENTIALS_OF: dict[str, dict[str, Any]] = {
     "amazon_ses": {
@@ -298,8 +302,24 @@ def test_secrets_appear_in_no_outcome(service):
 # Every service
 
 
+NO_SERVICES = {"sendinblue", "uts46"}
+"""Anymail's extras that are none: Brevo's old name, and another way to encode domains."""
+NEEDLESS = {"svix", "uts46", "amazon-s3-encryption-client-python"}
+"""What Anymail would use where we do otherwise, or for letters that come in."""
+
+
 def test_every_service_of_anymail_is_known():
+    extras = set(metadata.metadata("django-anymail").get_all("Provides-Extra") or ())
+    assert set(SERVICES) == {extra.replace("-", "_") for extra in extras - NO_SERVICES}
     assert set(CREDENTIALS_OF) == set(SERVICES)
+
+
+def test_what_anymails_services_need_is_here():
+    needed = {re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in metadata.requires("django-anymail") or ()}
+    here = {each.name.lower() for each in metadata.distributions()}
+    asked = {line.split(">")[0].split("[")[0].strip() for line in REQUIREMENTS.read_text().splitlines()}
+    assert needed - NEEDLESS - {"typing-extensions"} <= here
+    assert {"boto3", "cryptography"} <= asked
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
