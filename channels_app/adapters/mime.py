@@ -62,6 +62,11 @@ class Letter:
     tail: bytes
     """The encoded attachments; the same object for every message of a content."""
 
+    @property
+    def size(self) -> int:
+        """Bytes on the wire, without the final dot."""
+        return len(self.head) + len(self.tail)
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:

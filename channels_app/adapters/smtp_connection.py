@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from channels_app.adapters.mime import Letter
-from channels_app.adapters.smtp_wire import Lost, Reply, Wire
-from channels_app.types import NotConfigured, Outcome, Permanent, Throttled, Transient
+from channels_app.adapters.smtp_outcomes import SERVICE_CLOSING, Gone, Refused, turned_away
+from channels_app.adapters.smtp_wire import ONE_RECORD, Lost, Reply, Wire, lines
+from channels_app.types import NotConfigured, Transient
 
 DEADLINE: Final = 30.0
 """Seconds for one message, the making of the connection included."""
 IDLE: Final = 20.0
 """Seconds after which a connection is tried by NOOP before it carries a message."""
-BUSY_WAIT: Final = 10.0
-"""Seconds to wait when the server turns us away before a message was begun."""
 START_MAIL: Final = 354
-SERVICE_CLOSING: Final = 421
 
 _SIZE: Final = re.compile(r"[0-9]{1,20}\Z")
-_AUTH_NEEDED: Final = 530
 _AUTH_CONTINUES: Final = 334
 _NOOP_DEADLINE: Final = 5.0
 _QUIT_DEADLINE: Final = 0.5
 _ONE_WRITE: Final = 64 * 1024
-"""Bytes of files up to which a letter leaves in one write."""
+"""Bytes up to which a letter leaves in one write."""
+_DOT: Final = b".\r\n"
+_REPLIES: Final = 3
+"""Replies to the commands that leave at once: MAIL, RCPT, DATA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,22 +48,6 @@ class Relay:
     """Seconds."""
 
 
-class Refused(Exception):
-    """The server lets us in no further; `outcome` tells what that means for the message in hand."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(str(outcome))
-        self.outcome = outcome
-
-
-class Gone(Exception):
-    """The server had left, or leaves, before it answered MAIL: nothing was begun."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(str(outcome))
-        self.outcome = outcome
-
-
 class Connection:
     """One connection to a relay. Used by one thread at a time."""
 
@@ -76,6 +60,7 @@ class Connection:
         """
         self._relay = relay
         self._extensions: dict[str, str] = {}
+        self._ahead: Letter | None = None
         self._wire = Wire(relay.host, relay.port, deadline)
         try:
             self._begin()
@@ -84,8 +69,11 @@ class Connection:
             raise
         self._used_at = time.monotonic()
 
-    def is_usable(self) -> bool:
+    def is_usable(self, letter: Letter) -> bool:
         """Tell whether the server still listens; one that was idle for long is asked."""
+        if self._ahead is not None:
+            # Whoever goes on with another letter than the one announced would take its replies for his own.
+            return self._ahead is letter
         if not self._wire.is_quiet():
             return False
         now = time.monotonic()
@@ -109,17 +97,20 @@ class Connection:
     def announce(self, letter: Letter, deadline: float) -> tuple[Reply, list[str]]:
         """Send MAIL, RCPT and DATA; give the reply that decides, and the copies refused, as `address: reply`.
 
-        354 means go ahead. At any other reply the transaction was dropped again.
+        354 means go ahead. At any other reply the transaction was dropped again. What left with the letter before is
+        not sent again.
 
         Raises:
             Gone: the server left before it answered MAIL.
             Lost: it left later.
         """
         self._wire.deadline = deadline
-        # One write, where the server allows it and the letter has one recipient: were one of several refused, the
-        # DATA sent along would already commit us to the others (RFC 2920, 3.1).
-        chained = len(letter.recipients) == 1 and self.offers("PIPELINING")
-        replies = self._wire.ask_each(_commands(letter), at_once=chained)
+        chained = self._takes_at_once(letter)
+        if self._ahead is letter:
+            replies = self._wire.replies(_REPLIES)
+        else:
+            replies = self._wire.ask_each(_commands(letter), at_once=chained)
+        self._ahead = None
         decisive, refused = _verdict(replies, letter)
         if decisive.code == SERVICE_CLOSING:
             self.hang_up()
@@ -127,18 +118,30 @@ class Connection:
             self._abandon(replies if chained else iter(()))
         return decisive, refused
 
-    def hand_over(self, letter: Letter) -> None:
-        """Send the letter and its final dot.
+    def hand_over(self, letter: Letter, following: Letter | None = None) -> None:
+        """Send the letter and its final dot, and with it the commands that announce the following one.
+
+        A server that takes commands at once takes those of the next transaction behind the dot (RFC 2920, 3.1), so
+        that a letter costs one exchange and not two. They commit us to nothing until its own body leaves.
 
         Raises:
             Lost: the final dot did not leave.
         """
-        if len(letter.tail) <= _ONE_WRITE:
-            self._wire.send(b"".join((letter.head, letter.tail, b".\r\n")))
-            return
-        self._wire.send(letter.head)
-        self._wire.send(letter.tail)
-        self._wire.send(b".\r\n")
+        along = b""
+        if following is not None and self._takes_at_once(following):
+            self._ahead, along = following, lines(_commands(following))
+        size = letter.size + len(_DOT)
+        if size + len(along) <= ONE_RECORD:
+            along = b"".join((letter.head, letter.tail, _DOT, along))
+        else:
+            self._send_alone(letter)
+            size = 0
+        try:
+            self._wire.send(along)
+        except Lost as lost:
+            if lost.sent < size:
+                raise
+            # The dot had left, and the socket is closed: whoever reads the answer learns that there is none.
 
     def reply(self) -> Reply:
         """Read the server's answer to the final dot.
@@ -151,6 +154,11 @@ class Connection:
         if answer.code == SERVICE_CLOSING:
             self.hang_up()
         return answer
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a letter was announced that has not been handed over."""
+        return self._ahead is not None
 
     def hang_up(self) -> None:
         """Close without a word."""
@@ -165,6 +173,17 @@ class Connection:
             pass
         finally:
             self._wire.close()
+
+    def _send_alone(self, letter: Letter) -> None:
+        pieces = (letter.head, letter.tail, _DOT)
+        for piece in (b"".join(pieces),) if letter.size <= _ONE_WRITE else pieces:
+            self._wire.send(piece)
+
+    def _takes_at_once(self, letter: Letter) -> bool:
+        """Tell whether the commands before a letter may leave in one write: the server allows it, and there is one
+        recipient. Were one of several refused, the DATA sent along would already commit us to the others (RFC 2920,
+        3.1)."""
+        return len(letter.recipients) == 1 and self.offers("PIPELINING")
 
     def _abandon(self, replies: Iterator[Reply]) -> None:
         """Drop a transaction, once the replies to what was sent along with it have passed.
@@ -234,29 +253,6 @@ class Connection:
         if 400 <= answer.code < 500:
             raise Refused(Transient(code=f"smtp_{answer.code}", detail=str(answer)))
         raise Refused(NotConfigured(code="auth_refused", detail=str(answer)))
-
-
-def turned_away(reply: Reply) -> Outcome:
-    """Tell what it means that the server lets nobody in just now: no message was begun."""
-    if reply.code == SERVICE_CLOSING:
-        return Throttled(wait=BUSY_WAIT, code="smtp_421", detail=str(reply))
-    return Transient(code=f"smtp_{reply.code}", detail=str(reply))
-
-
-def refusal(reply: Reply) -> Outcome:
-    """Tell what a refusal within a transaction means for the message.
-
-    Raises:
-        Refused: it means the same for every message.
-        Lost: it is no refusal at all.
-    """
-    if reply.code == _AUTH_NEEDED:
-        raise Refused(NotConfigured(code="auth_needed", detail=str(reply)))
-    if 400 <= reply.code < 500:
-        return Transient(code=f"smtp_{reply.code}", detail=str(reply))
-    if reply.code >= 500:
-        return Permanent(code=f"smtp_{reply.code}", detail=str(reply))
-    raise Lost("protocol_error", f"the server answered {reply}")
 
 
 def _commands(letter: Letter) -> list[str]:

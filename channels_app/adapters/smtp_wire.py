@@ -5,6 +5,7 @@ smtplib bounds a single read, not a conversation: a server that drips, or whose 
 
 from __future__ import annotations
 
+import math
 import re
 import select
 import socket
@@ -19,6 +20,8 @@ from channels_app.words import cleaned
 
 REPLY_LIMIT: Final = 64 * 1024
 """Bytes in one reply; what goes on longer is nonsense."""
+ONE_RECORD: Final = 16 * 1024
+"""Bytes that TLS carries as a whole or not at all, so that what had left of them is known."""
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)\Z", re.DOTALL)
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 
@@ -26,10 +29,12 @@ _QUALIFIED: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 class Lost(Exception):
     """The connection is of no more use; `code` says why."""
 
-    def __init__(self, code: str, detail: str = "") -> None:
+    def __init__(self, code: str, detail: str = "", sent: int = 0) -> None:
         super().__init__(detail or code)
         self.code = code
         self.detail = detail
+        self.sent = sent
+        """Bytes that had left of what was being sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,12 @@ class Wire:
             self._socket = dial(host, port, deadline, socket.socket)
         except Unreachable as unreachable:
             raise Lost(unreachable.code, unreachable.detail) from unreachable
+        # Never blocking: a time-out of the socket's own costs two calls to the system for each one of ours.
+        self._socket.setblocking(False)
         self._closed = False
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(self._socket, select.POLLIN)
+        self._writable.register(self._socket, select.POLLOUT)
 
     def secure(self, context: ssl.SSLContext) -> None:
         """Begin TLS. What was read before is dropped: it came from whoever sat on the line (CVE-2011-0411).
@@ -79,26 +87,29 @@ class Wire:
         try:
             self._socket.settimeout(self._left())
             self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
+            self._socket.setblocking(False)
         except ssl.SSLCertVerificationError as error:
             raise Lost("tls_certificate_refused", error.verify_message) from error
         except OSError as error:
             raise Lost("tls_failed", str(error)) from error
 
     def send(self, data: bytes) -> None:
-        """Send all of it. An error means that the last byte did not leave.
+        """Send all of it. An error means that the last byte did not leave, and closes the socket.
 
         Raises:
-            Lost: the connection broke, or the deadline passed.
+            Lost: the connection broke, or the deadline passed; it knows how much had left.
         """
-        view = memoryview(data)
+        sent = 0
         try:
-            while view:
-                self._socket.settimeout(self._left())
-                view = view[self._socket.send(view) :]
+            self._left()
+            while sent < len(data):
+                sent += self._pushed(memoryview(data)[sent:] if sent else data)
         except TimeoutError as error:
-            raise Lost("timeout") from error
+            self.close()
+            raise Lost("timeout", sent=sent) from error
         except OSError as error:
-            raise Lost("connection_lost", str(error)) from error
+            self.close()
+            raise Lost("connection_lost", str(error), sent) from error
 
     def reply(self) -> Reply:
         """Read one reply, of one or several lines.
@@ -138,8 +149,16 @@ class Wire:
                 yield self.ask(command)
             return
         sent = list(commands)
-        self.send("".join(f"{command}\r\n" for command in sent).encode())
-        for _ in sent:
+        self.send(lines(sent))
+        yield from self.replies(len(sent))
+
+    def replies(self, number: int) -> Iterator[Reply]:
+        """Yield so many replies as they come.
+
+        Raises:
+            Lost: the connection broke, the deadline passed, or the server talks nonsense.
+        """
+        for _ in range(number):
             yield self.reply()
 
     def is_quiet(self) -> bool:
@@ -148,7 +167,7 @@ class Wire:
             return False
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return False
-        return not self._poll.poll(0)
+        return not self._readable.poll(0)
 
     def own_name(self) -> str:
         """Give the name to greet with: the host's if it is qualified, else the address literal of RFC 5321, 4.1.3."""
@@ -180,8 +199,7 @@ class Wire:
 
     def _received(self) -> bytes:
         try:
-            self._socket.settimeout(self._left())
-            received = self._socket.recv(16 * 1024)
+            received = self._pulled()
         except TimeoutError as error:
             raise Lost("timeout") from error
         except OSError as error:
@@ -190,8 +208,35 @@ class Wire:
             raise Lost("connection_lost", "the server closed the connection")
         return received
 
+    def _pushed(self, data: bytes | memoryview) -> int:
+        while True:
+            try:
+                return self._socket.send(data)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._await(self._writable)
+            except ssl.SSLWantReadError:
+                self._await(self._readable)
+
+    def _pulled(self) -> bytes:
+        while True:
+            try:
+                return self._socket.recv(16 * 1024)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._await(self._readable)
+            except ssl.SSLWantWriteError:
+                self._await(self._writable)
+
+    def _await(self, ready: select.poll) -> None:
+        if not ready.poll(math.ceil(1_000 * self._left())):
+            raise TimeoutError
+
     def _left(self) -> float:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def lines(commands: Iterable[str]) -> bytes:
+    """Commands as they go over the wire."""
+    return "".join(f"{command}\r\n" for command in commands).encode()

@@ -309,6 +309,7 @@ class Talk(asyncio.Protocol):
         trick = recipient.partition("@")[0].partition("+")[0]
         what, _, value = trick.partition("-")
         if trick == "cut-rcpt":
+            self.flush()
             self.transport.abort()
         elif what in ("rcpt", "eager"):
             self.eager = what == "eager"
@@ -326,6 +327,7 @@ class Talk(asyncio.Protocol):
         if not self.recipients and not self.eager:
             self.say("503 5.5.1 RCPT first")
         elif self.trick == "cut-data":
+            self.flush()
             self.transport.abort()
         elif what == "data" and value.isdigit():
             self.refuse(int(value))

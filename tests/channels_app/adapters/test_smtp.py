@@ -103,13 +103,14 @@ class TestContract(AdapterContract):
     ],
 )
 def test_a_refusal_or_cut_means_the_same_at_every_server_and_the_next_message_goes_out(either_sink, trick, kind, code):
-    batch = [to("before"), to(trick), to("after")]
-    before, struck, after = answers(adapter_for(either_sink.port), batch)
-    assert (type(before), type(struck)) == (Accepted, kind), struck
+    batch = [to("first"), to("before"), to(trick), to("after")]
+    first, before, struck, after = answers(adapter_for(either_sink.port), batch)
+    assert (type(first), type(before), type(struck)) == (Accepted, Accepted, kind), struck
     assert struck.code == code
     if kind is not NotConfigured:
         assert isinstance(after, Accepted)
         assert [letter.recipients[0] for letter in either_sink.letters if letter.answered] == [
+            "first@example.com",
             "before@example.com",
             "after@example.com",
         ]
@@ -287,6 +288,53 @@ def test_a_connection_idle_for_long_is_tried_before_it_is_used(sink, monkeypatch
     monkeypatch.setattr("channels_app.adapters.smtp_connection.IDLE", 0.0)
     assert {type(one) for one in answers(adapter_for(sink.port), [to("a"), to("b")])} == {Accepted}
     assert sink.commands["NOOP"] == 1
+
+
+def test_a_letter_is_announced_along_with_the_one_before_where_the_server_allows_it(either_sink):
+    session = adapter_for(either_sink.port).open()
+    outcomes = session.deliver(iter([to("a"), to("b"), to("c")]), yes)
+    announced = []
+    for _, found in outcomes:
+        assert isinstance(found, Accepted)
+        announced.append(either_sink.commands["MAIL"])
+    session.close()
+    # The first of a batch tells whether the server takes any: only then the next is drawn before its turn.
+    assert announced == ([1, 3, 3] if either_sink.conduct.pipelining else [1, 2, 3])
+    assert [letter.recipients[0][0] for letter in either_sink.letters] == ["a", "b", "c"]
+
+
+def test_a_letter_that_was_announced_and_may_not_be_sent_never_leaves(either_sink):
+    session = adapter_for(either_sink.port).open()
+    left = iter([True, True, False])
+    found = [type(one) for _, one in session.deliver(iter([to("a"), to("b"), to("c")]), lambda: next(left))]
+    assert found == [Accepted, Accepted, Throttled]
+    assert [type(one) for _, one in session.deliver(iter([to("d")]), yes)] == [Accepted]
+    session.close()
+    assert [letter.recipients[0][0] for letter in either_sink.letters] == ["a", "b", "d"]
+
+
+def test_a_session_whose_batch_was_left_goes_on_with_the_next(either_sink):
+    session = adapter_for(either_sink.port).open()
+    outcomes = session.deliver(iter([to("a"), to("b"), to("c")]), yes)
+    assert [isinstance(next(outcomes)[1], Accepted) for _ in range(2)] == [True, True]
+    outcomes.close()
+    assert [type(one) for _, one in session.deliver(iter([to("d")]), yes)] == [Accepted]
+    session.close()
+    assert [letter.recipients[0][0] for letter in either_sink.letters] == ["a", "b", "d"]
+
+
+def test_a_message_is_drawn_before_its_turn_only_while_all_goes_well(either_sink):
+    drawn: list[str] = []
+
+    def batch() -> Iterator[OutboundMessage]:
+        for local in ("a", "b", "final-452", "c", "d"):
+            drawn.append(local)
+            yield to(local)
+
+    session = adapter_for(either_sink.port).open()
+    seen = [len(drawn) for _ in session.deliver(batch(), yes)]
+    session.close()
+    assert seen == [1, 3, 4, 4, 5]
 
 
 def free_port() -> int:
