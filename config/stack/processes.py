@@ -107,7 +107,7 @@ def _beat() -> Process:
 def _flower(shape: Shape) -> Process:
     # The password comes by FLOWER_BASIC_AUTH, since a command line is readable by every user of the machine.
     options = (f"--address={shape.host}", f"--port={shape.flower_port}", "--read_only=True", "--max_tasks=10000")
-    return Process(name="flower", command=("celery", "-A", "config.celery", "flower", *options), nice=10, grace=5.0)
+    return Process(name="flower", command=("config.flower", *options), nice=10, grace=5.0)
 
 
 WORKERS: tuple[Process, ...] = tuple(process for process in processes(Shape()) if process.pool is not None)

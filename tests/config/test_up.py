@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flower.urls import handlers
+from tornado.web import URLSpec
 
 from config.stack import locks, orphans
 from config.stack.home import Home
@@ -147,9 +150,12 @@ def _look_at_flower(made: dict[str, Any]) -> None:
     key = base64.b64encode(f"{made['flower_username']}:{made['flower_password']}".encode()).decode()
     known = {"Authorization": f"Basic {key}"}
     wrong = {"Authorization": f"Basic {base64.b64encode(b'operator:wrong').decode()}"}
-    for path in ("/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers"):
+    for path in ("/", "/workers", "/tasks", "/broker", "/api/tasks", "/api/workers", "/metrics", "/healthcheck"):
+        assert _ask(made["flower_url"] + path, known)[0] == 200, path
+    for path in (*(_path(entry) for entry in handlers), "/static/css/flower.css"):
         url = made["flower_url"] + path
-        assert [_ask(url, {})[0], _ask(url, wrong)[0], _ask(url, known)[0]] == [401, 401, 200], path
+        answers = [_ask(url, headers, body)[0] for headers in ({}, wrong) for body in (None, b"{}")]
+        assert answers == [401] * 4, path
     for path in ("/api/worker/shutdown/email@here", "/api/task/async-apply/workers.sweep"):
         assert _ask(made["flower_url"] + path, known, b"{}")[0] == 403, path
     names = {*(lane.name for lane in LANES), *(lane.value for lane in deliveries.Lane), *POOLS}
@@ -160,6 +166,12 @@ def _look_at_flower(made: dict[str, Any]) -> None:
         # Of a task that it heard of only when it began, Flower knows no arguments.
         assert {args for _, args, _ in shown if args is not None} <= {"()", *(f"['{name}']" for name in names)}
     assert ("workers.sweep", "()", "{}") in shown
+
+
+def _path(entry: Any) -> str:
+    """A path that an entry of Flower's table takes."""
+    pattern = entry.regex.pattern if isinstance(entry, URLSpec) else entry[0]
+    return re.sub(r"\(\.[*+]\)", "x", pattern.rstrip("$")).replace("/?", "").replace(".*", "/nowhere")
 
 
 def _ask(url: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
