@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from messaging.errors import AlreadyExists, DispatchError, Invalid
-from messaging.models import Contact
-from messaging.models.people import reached_at
-from messaging.people import contacts
+from messaging.people import contacts, known
 
 LARGEST = 1_000
 """Rows of one import."""
+_FOUND_BY = ("external_id", "email")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +49,8 @@ def take_in(*, workspace_id: UUID, rows: Sequence[Mapping[str, Any] | DispatchEr
             done.refused.append(Refused(row=place, error=fields))
             continue
         try:
-            new = _keep(workspace_id, fields)
+            with transaction.atomic():
+                new = _keep(workspace_id, fields)
         except (Invalid, AlreadyExists) as error:
             done.refused.append(Refused(row=place, error=error))
         else:
@@ -59,24 +61,14 @@ def take_in(*, workspace_id: UUID, rows: Sequence[Mapping[str, Any] | DispatchEr
 
 def _keep(workspace_id: UUID, fields: Mapping[str, Any]) -> bool:
     """Keep one row; tell whether it is a new contact."""
-    known = _known(workspace_id, contacts.cleaned(fields))
-    if known is None:
+    found, _ = known.by(workspace_id=workspace_id, fields=contacts.cleaned(fields), names=_FOUND_BY)
+    if found is None:
         contacts.create(workspace_id=workspace_id, fields=fields)
         return True
     joint = {name: value for name, value in fields.items() if value is not None}
     if "tags" in joint:
-        joint["tags"] = [*known.tags, *joint["tags"]]
+        joint["tags"] = [*found.tags, *joint["tags"]]
     if "attributes" in joint:
-        joint["attributes"] = {**known.attributes, **joint["attributes"]}
-    contacts.update(workspace_id=workspace_id, contact_id=known.id, fields=joint)
+        joint["attributes"] = {**found.attributes, **joint["attributes"]}
+    contacts.update(workspace_id=workspace_id, contact_id=found.id, fields=joint)
     return False
-
-
-def _known(workspace_id: UUID, fields: Mapping[str, Any]) -> Contact | None:
-    rows = contacts.contacts_of(workspace_id=workspace_id).order_by("id")
-    for name in ("external_id", "email"):
-        if value := fields.get(name):
-            found = rows.filter(reached_at(name, value)).first()
-            if found is not None:
-                return found
-    return None

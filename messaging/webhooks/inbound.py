@@ -12,8 +12,7 @@ from django.db import transaction
 from messaging.content import signatures
 from messaging.errors import NotFound, Unauthenticated
 from messaging.models import Contact, ContactEvent, WebhookEndpoint
-from messaging.models.people import reached_at
-from messaging.people import contacts, events
+from messaging.people import contacts, events, known
 from messaging.people.events import Happening
 from messaging.webhooks.campaignos import sign
 
@@ -56,14 +55,11 @@ def take(
 def _known(workspace_id: UUID, person: Mapping[str, Any]) -> Contact | None:
     fields = {name: value for name, value in person.items() if value}
     cleaned = contacts.cleaned(fields)
-    ways = [name for name in _FOUND_BY if cleaned.get(name)]
-    if not ways:
+    if not any(cleaned.get(name) for name in _FOUND_BY):
         return None
-    rows = contacts.contacts_of(workspace_id=workspace_id).order_by("id")
-    for name in ways:
-        found = rows.filter(reached_at(name, cleaned[name])).first()
-        if found is not None:
-            others = {other: value for other, value in fields.items() if other != name}
-            new = {other: value for other, value in others.items() if getattr(found, other) != cleaned[other]}
-            return contacts.update(workspace_id=workspace_id, contact_id=found.id, fields=new) if new else found
-    return contacts.create(workspace_id=workspace_id, fields=fields)
+    found, way = known.by(workspace_id=workspace_id, fields=cleaned, names=_FOUND_BY)
+    if found is None:
+        return contacts.create(workspace_id=workspace_id, fields=fields)
+    others = {name: value for name, value in fields.items() if name != way}
+    new = {name: value for name, value in others.items() if getattr(found, name) != cleaned[name]}
+    return contacts.update(workspace_id=workspace_id, contact_id=found.id, fields=new) if new else found

@@ -22,6 +22,7 @@ from messaging.webhooks.deliveries import Lane
 from tests.contracts.campaignos import STRANGER, home, make_contact, refused
 from tests.factories import accept_message
 from tests.messaging.api.callers import Caller, make_caller, nobody, read
+from tests.messaging.dispatch.test_claims import at_once
 from tests.peers.http import Asked, Peer, running
 
 OPERATIONS = {
@@ -234,6 +235,21 @@ def test_what_another_system_says_becomes_an_event_of_a_contact(caller: Caller) 
     assert Contact.objects.get().name == "Ann Lee"
     unknown = read(post(caller, hook, {"type": "page.seen"}), 201)
     assert unknown["contactId"] is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_said_of_one_person_at_once_makes_one_contact() -> None:
+    caller = make_caller()
+    hook, people = made(caller), f"{home(caller)}/contacts"
+    said = {"type": "order.paid", "email": "ann@example.com", "phone": "+12025550123"}
+    row = {"email": "ANN@example.com", "firstName": "Ann"}
+    answers = at_once(
+        *[lambda: post(caller, hook, said)] * 4,
+        *[lambda: caller.post(f"{people}/import", {"contacts": [row]})] * 4,
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [201] * 4
+    assert Contact.objects.count() == 1
+    assert ContactEvent.objects.filter(type="order.paid").count() == 4
 
 
 def test_what_is_not_signed_by_the_secret_is_refused(caller: Caller, stranger: Caller) -> None:
