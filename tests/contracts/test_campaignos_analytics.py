@@ -97,6 +97,18 @@ def test_a_test_key_sees_the_figures_of_test_mode(db: None) -> None:
     assert read(caller.get(f"{home(caller)}/analytics"))["messages"]["total"] == 6
 
 
+def test_what_was_cancelled_has_failed_here_and_counts_so(caller: Caller) -> None:
+    campaign = make_campaign(caller.workspace)
+    ids = happen(caller.workspace, campaign_id=campaign.id)
+    transitions.advance_many([Move(id=ids[5], to=Status.CANCELLED)], cause=Cause.API)
+    listed = read(caller.get(f"{home(caller)}/messages?status=FAILED"))["pagination"]["total"]
+    overview = read(caller.get(f"{home(caller)}/analytics"))["messages"]
+    report = read(caller.get(f"{home(caller)}/analytics/campaigns/{campaign.id}"))
+    day = read(caller.get(f"{home(caller)}/analytics/timeseries?days=1"))["data"][0]
+    assert {"status": "FAILED", "count": 2} in report["statusBreakdown"]
+    assert listed == overview["failed"] == report["messages"]["failed"] == day["failed"] == 2
+
+
 # A campaign
 
 

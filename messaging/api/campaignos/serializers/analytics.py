@@ -181,8 +181,9 @@ def series(points: Sequence[Point]) -> Series:
 
 
 def _counted(counts: Counts) -> dict[str, Any]:
-    names = ("total", "sent", "delivered", "opened", "clicked", "bounced", "failed")
-    return {name: getattr(counts, name) for name in names}
+    """The columns of every figure. What was cancelled is FAILED on this surface."""
+    names = ("total", "sent", "delivered", "opened", "clicked", "bounced")
+    return {**{name: getattr(counts, name) for name in names}, "failed": counts.failed + counts.cancelled}
 
 
 def _share(part: int, whole: int) -> float:
