@@ -245,6 +245,8 @@ PROVIDER_DEADLINE_SECONDS = float(env.integer("PROVIDER_DEADLINE_SECONDS", 30))
 SYNC_WAIT_SECONDS = float(env.integer("SYNC_WAIT_SECONDS", 2, least=0))
 """How long a request that tells of an outcome waits for it, at the longest."""
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24)
+RECEIPT_DAYS = env.integer("RECEIPT_DAYS", 30, least=2)
+"""How long reports of providers are kept: longer than one waits for its message, or a link to the bot works."""
 ASK_SECONDS = 5.0
 """How long after an unknown outcome the provider is first asked, where it can be asked."""
 OASIS_HTTP_ERRORS = env.choice("OASIS_HTTP_ERRORS", ("200", "strict"), "200")

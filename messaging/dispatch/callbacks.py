@@ -33,7 +33,6 @@ KEPT_FOR: Final = timedelta(days=1)
 _NUMBER: Final = re.compile(r"-[0-9]+\Z")
 _HOUR: Final = 3600
 _HOURS: Final = 24
-_FORGET: Final = 1000
 _NAMES: Final = "refused"
 
 
@@ -138,11 +137,11 @@ def _keep_raw(provider: str, callback: Callback) -> None:
     RawCallback.objects.bulk_create([raw], ignore_conflicts=True)
 
 
-def forget_raw() -> bool:
-    """Delete bodies that were kept long enough, so many at a time; whether there may be more."""
-    old = RawCallback.objects.filter(received_at__lt=Now() - KEPT_FOR).order_by("received_at").values("pk")[:_FORGET]
+def forget_raw(limit: int) -> int:
+    """Delete bodies that were kept long enough, at most `limit`; give how many went."""
+    old = RawCallback.objects.filter(received_at__lt=Now() - KEPT_FOR).order_by("received_at").values("pk")[:limit]
     number, _ = RawCallback.objects.filter(pk__in=old).delete()
-    return number == _FORGET
+    return number
 
 
 # What was refused

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 
@@ -15,7 +16,7 @@ from channels_app.types import Receipt, ReceiptKind
 from messaging.dispatch import steps, storable, transitions
 from messaging.dispatch.transitions import Move
 from messaging.models import ReceiptRecord
-from messaging.models.keys import uuid7
+from messaging.models.keys import lowest_key, uuid7
 from messaging.people import suppressions
 from messaging.people.suppressions import Report
 from messaging.state import MOVES, Cause, Status
@@ -39,6 +40,12 @@ SELECT id, %(provider)s, key, message, provider_message, kind, code, detail::jso
        AS r(id, key, message, provider_message, kind, code, detail, after)
 ON CONFLICT (provider, key) DO NOTHING
 RETURNING id
+"""
+
+_FORGET = """
+DELETE FROM messaging_receiptrecord WHERE id IN (
+    SELECT id FROM messaging_receiptrecord WHERE id < %s AND state <> 'pending'
+     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -222,6 +229,13 @@ def _standings(ids: list[UUID]) -> dict[UUID, tuple[Status, bool]]:
             [ids, ids[0], ids[-1]],
         )
         return {row[0]: (Status(row[1]), row[2]) for row in cursor.fetchall()}
+
+
+def forget_settled(limit: int) -> int:
+    """Delete reports that were kept long enough and wait for nothing, at most `limit`; give how many went."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [lowest_key(_now() - timedelta(days=settings.RECEIPT_DAYS)), limit])
+        return int(cursor.rowcount)
 
 
 def _postpone(record: ReceiptRecord) -> None:

@@ -13,10 +13,21 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from channels_app.types import Channel
-from messaging.dispatch import buckets, callbacks, claims, idempotency, partitions, providers, queue, transitions
+from messaging.dispatch import (
+    buckets,
+    callbacks,
+    claims,
+    idempotency,
+    partitions,
+    providers,
+    queue,
+    receipts,
+    transitions,
+)
 from messaging.dispatch.queue import LANES, Lane
 from messaging.dispatch.transitions import Move
 from messaging.state import Cause, Priority, Status
+from messaging.tenancy import sessions
 
 log = structlog.get_logger(__name__)
 
@@ -112,15 +123,23 @@ def reap() -> int:
     return returned
 
 
+FORGOTTEN: tuple[Callable[[int], int], ...] = (
+    idempotency.forget_expired,
+    callbacks.forget_raw,
+    receipts.forget_settled,
+    sessions.forget_ended,
+)
+"""What is kept for a time: each deletes so many rows at the most, and gives how many went."""
+
+
 def maintain() -> None:
-    """Make the partitions to come, forget old answers and callbacks, let the planner know the partitioned tables."""
+    """Make the partitions to come, forget what was kept long enough, let the planner know the partitioned tables."""
     made = partitions.ensure()
     if made:
         log.info("partitions_made", names=made)
-    while idempotency.forget_expired(limit=BATCH):
-        pass
-    while callbacks.forget_raw():
-        pass
+    for forget in FORGOTTEN:
+        while forget(BATCH) == BATCH:
+            pass
     with connection.cursor() as cursor:
         for parent in partitions.PARENTS:
             cursor.execute(f"ANALYZE {parent}")

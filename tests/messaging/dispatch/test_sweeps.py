@@ -9,14 +9,17 @@ from uuid import UUID
 import pytest
 import redis
 from django.conf import settings as configured
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from pytest_django import Settings
 
 from channels_app.types import Channel
 from messaging.dispatch import queue, sweeps
 from messaging.dispatch.queue import LANES
-from messaging.models import IdempotencyRecord, Message
+from messaging.models import IdempotencyRecord, Message, ReceiptRecord
+from messaging.models.keys import lowest_key
 from messaging.state import Priority
 from tests.factories import accept_batch, accept_message, make_workspace, message
 from tests.messaging.dispatch.test_claims import at_once
@@ -166,3 +169,27 @@ def test_maintenance_forgets_old_answers_and_may_run_again():
     sweeps.maintain()
 
     assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["new"]
+
+
+def test_maintenance_forgets_old_reports_that_wait_for_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sweeps, "BATCH", 2)
+    settings.RECEIPT_DAYS = 10
+    for days in (9, 11):
+        for number, state in enumerate(("applied", "late", "unmatched", "pending")):
+            old = UUID(int=lowest_key(timezone.now() - timedelta(days=days)).int + number)
+            key = f"{days} {state}"
+            ReceiptRecord.objects.create(id=old, provider="p", key=key, kind="sent", state=state, due_at=Now())
+
+    sweeps.maintain()
+
+    left = set(ReceiptRecord.objects.values_list("key", flat=True))
+    assert left == {"9 applied", "9 late", "9 unmatched", "9 pending", "11 pending"}
+
+
+def test_maintenance_forgets_sessions_that_have_ended():
+    for name, expires in (("old", Now() - LATER), ("new", Now() + LATER)):
+        Session.objects.create(session_key=name, session_data="", expire_date=expires)
+
+    sweeps.maintain()
+
+    assert list(Session.objects.values_list("pk", flat=True)) == ["new"]
