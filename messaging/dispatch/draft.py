@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from msgspec import Struct
 
 from channels_app import addresses
 from channels_app.adapters import mime
@@ -75,8 +76,7 @@ class Draft:
         return Parts(subject=self.subject, body=self.body, text=self.text)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True, kw_only=True):
     """One message's own part: an address, or a contact by any of its ids, or by its avatar's. With an address and a
     contact, the address is where it goes, and the contact whose it is."""
 
@@ -85,7 +85,7 @@ class Recipient:
     avatar_id: UUID | None = None
     name: str = ""
     data: Mapping[str, Any] | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
 
 
 def problems(draft: Draft, *, test: bool) -> Iterator[FieldError]:

@@ -139,7 +139,7 @@ def _accept_together(
     terms.check(len(taken))
     sealer = Sealer(sender.workspace_id) if draft.encrypted or terms.encrypted else None
     rows = _rows(draft, taken, sender, sealer)
-    used = list({one.wording.content_id: one.wording for one in taken}.values())
+    used = list({id(one.wording): one.wording for one in taken}.values())
 
     def write() -> None:
         if sender.batch_id is not None:
@@ -309,12 +309,12 @@ def _all_refused(rejected: Sequence[Rejected], *, batch: bool) -> Invalid:
 def _rows(draft: Draft, taken: Sequence[Taken], sender: _Sender, sealer: Sealer | None) -> list[NewMessage]:
     encode = msgspec.json.encode
     rows: list[NewMessage] = []
-    known: dict[UUID, Common] = {}
+    known: dict[int, Common] = {}
     for one, key in zip(taken, uuid7_many(len(taken)), strict=True):
         recipient, wording, sealed = one.recipient, one.wording, None
-        common = known.get(wording.content_id)
+        common = known.get(id(wording))
         if common is None:
-            common = known[wording.content_id] = _common(draft, wording, sender)
+            common = known[id(wording)] = _common(draft, wording, sender)
         own = Own(name=recipient.name, subject=one.subject, data=recipient.data)
         if sealer is not None:
             own, sealed = NOTHING, seal_own(sealer, own, row=key)

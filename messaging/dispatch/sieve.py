@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from channels_app.addresses import normalise_many
 from channels_app.errors import InvalidAddress
@@ -33,8 +36,7 @@ class Rejected:
     """The place within the recipient."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """A recipient that passed, with the normalised address, what it is told, and the contact that it is."""
 
     recipient: Recipient
@@ -67,7 +69,7 @@ def sift(
     """
     taken: list[Taken] = []
     rejected: list[Rejected] = []
-    tried: set[UUID] = set()
+    lines = _Lines()
     people = _people(workspace_id, channel, wordings, recipients, test=test)
     plain = [each.to for each in recipients] if people is None else [each.address for each in people]
     addresses = normalise_many(channel, plain)
@@ -83,8 +85,7 @@ def sift(
         wording = wordings.of(person.locale if person else "")
         if person is not None:
             recipient = _filled(recipient, person, wording.prepared)
-        subject = subject_of(wording.prepared, recipient, address, whole=wording.content_id not in tried)
-        tried.add(wording.content_id)
+        subject = lines.of(wording.prepared, recipient, address)
         if isinstance(subject, Wrong):
             rejected.append(Rejected(index=index, code=subject.code, detail=subject.detail, pointer=subject.pointer))
             continue
@@ -92,6 +93,24 @@ def sift(
             Taken(recipient=recipient, address=address, subject=subject, wording=wording, contact_id=place.contact_id)
         )
     return taken, rejected
+
+
+class _Lines:
+    """The subjects of many: what says the same to all is looked at once."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, str | Wrong | None] = {}
+
+    def of(self, prepared: Prepared, recipient: Recipient, address: str) -> str | Wrong:
+        wrong = _wrong_name(recipient.name)
+        if wrong is not None:
+            return wrong
+        place = id(prepared)
+        if place not in self._said:
+            self._said[place] = _line(prepared, {}, pointer="/subject") if prepared.static else None
+            return subject_of(prepared, recipient, address, whole=True)
+        said = self._said[place]
+        return subject_of(prepared, recipient, address, whole=False) if said is None else said
 
 
 def _people(
@@ -126,11 +145,9 @@ def subject_of(prepared: Prepared, recipient: Recipient, address: str, *, whole:
     `whole` renders the rest too, for nothing but to see whether that can be done: once for each wording, since for all
     it would take as long as sending.
     """
-    if not recipient.name.isprintable():
-        try:
-            screen.one_line(recipient.name)
-        except screen.Unclean as error:
-            return Wrong(pointer="/name", code=error.code, detail=error.detail)
+    wrong = _wrong_name(recipient.name)
+    if wrong is not None:
+        return wrong
     if prepared.static:
         return _line(prepared, {}, pointer="/subject")
     context = context_of(recipient.data or {}, recipient.name, address)
@@ -145,6 +162,14 @@ def subject_of(prepared: Prepared, recipient: Recipient, address: str, *, whole:
     except RenderFailed as error:
         return Wrong(pointer="/data", code="render_failed", detail=error.detail)
     return _line(prepared, context, pointer="/data")
+
+
+def _wrong_name(name: str) -> Wrong | None:
+    try:
+        screen.one_line(name)
+    except screen.Unclean as error:
+        return Wrong(pointer="/name", code=error.code, detail=error.detail)
+    return None
 
 
 def _line(prepared: Prepared, context: Mapping[str, Any], *, pointer: str) -> str | Wrong:

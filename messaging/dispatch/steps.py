@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
+from msgspec.structs import replace as replace_in
 
 from channels_app.carriage import CARRIES
 from channels_app.types import Channel
@@ -178,12 +179,12 @@ def _worded(step: Draft, said: Parts, of: Channel, number: int, workspace_id: UU
 def _who(one: Taken, wish: Fallback, of: Channel) -> Recipient | None:
     """The recipient of a step: by the address that is given, else the contact, else the same phone number."""
     contact = str(one.contact_id) if one.contact_id else ""
-    own = replace(one.recipient, to="", contact_id="", avatar_id=None)
+    own = replace_in(one.recipient, to="", contact_id="", avatar_id=None)
     if wish.to:
-        return replace(own, to=wish.to, contact_id="" if wish.channel in BY_ID else contact)
+        return replace_in(own, to=wish.to, contact_id="" if wish.channel in BY_ID else contact)
     if contact:
-        return replace(own, contact_id=contact)
-    return replace(own, to=one.address) if {of, wish.channel} <= _PHONES else None
+        return replace_in(own, contact_id=contact)
+    return replace_in(own, to=one.address) if {of, wish.channel} <= _PHONES else None
 
 
 def _rejected(place: int, number: int, pointer: str, code: str, detail: str) -> Rejected:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
-from messaging.models.keys import key_time, lowest_key, uuid7, uuid7_many
+from messaging.models.keys import key_time, lowest_key, uuid7, uuid7_many, uuid7_texts
 
 
 def test_a_key_is_a_uuid_of_version_7():
@@ -31,10 +31,11 @@ def test_keys_of_one_process_only_grow():
 
 
 def test_keys_made_together_grow_like_those_made_one_by_one():
-    keys = [uuid7(), *uuid7_many(30_000), uuid7(), *uuid7_many(1), *uuid7_many(0), uuid7()]
+    keys = [uuid7(), *uuid7_many(30_000), uuid7(), *uuid7_many(1), *uuid7_many(0), *map(UUID, uuid7_texts(9)), uuid7()]
 
     assert keys == sorted(set(keys))
     assert {(key.version, key.variant) for key in keys} == {(7, RFC_4122)}
+    assert [UUID(str(key)) for key in keys] == keys
 
 
 def test_keys_made_by_many_threads_grow_in_each_and_never_meet():

@@ -142,6 +142,16 @@ def decode_unscreened(body: bytes) -> Any:
         raise Invalid.at(_WHOLE, "out_of_range", "A number is out of range.") from error
 
 
+def demand_unique(body: bytes) -> None:
+    """Refuse a body, of those that are looked at so closely, in which a name stands twice in one object.
+
+    Raises:
+        Malformed: one does.
+    """
+    if len(body) <= STRICT_BYTES:
+        decode_unscreened(body)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):

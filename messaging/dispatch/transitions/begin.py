@@ -11,7 +11,7 @@ from django.db import connection
 from msgspec import Struct
 
 from messaging.dispatch import tally
-from messaging.models.keys import uuid7, uuid7_many
+from messaging.models.keys import uuid7, uuid7_texts
 from messaging.models.statements import prepared
 from messaging.state import Cause, Priority, Status
 
@@ -122,17 +122,21 @@ def _lines(messages: Sequence[NewMessage], now: datetime, cause: Cause) -> tuple
     rows: list[str] = []
     events: list[str] = []
     tails: dict[int, tuple[str, str]] = {}
-    for m, event in zip(messages, uuid7_many(len(messages)), strict=True):
+    subject = told = ""
+    for m, event in zip(messages, uuid7_texts(len(messages)), strict=True):
         tail = tails.get(id(m.common))
         if tail is None:
             tail = tails[id(m.common)] = _tails(m.common, now, cause)
+        if m.subject is not subject:
+            subject, told = m.subject, _text(m.subject)
         key = f"{m.id.int:032x}"
         contact = r"\N" if m.contact_id is None else f"{m.contact_id.int:032x}"
         data = r"\N" if m.data is None else _text(m.data)
+        metadata = m.metadata if m.metadata == "{}" else _text(m.metadata)
         sealed = r"\N" if m.sealed is None else rf"\\x{m.sealed.hex()}"
-        own = f"{_text(m.recipient)}\t{_text(m.name)}\t{_text(m.subject)}\t{data}\t{_text(m.metadata)}\t{sealed}"
+        own = f"{_text(m.recipient)}\t{_text(m.name)}\t{told}\t{data}\t{metadata}\t{sealed}"
         rows.append(f"{key}\t{contact}\t{own}\t{tail[0]}\n")
-        events.append(f"{event.int:032x}\t{key}\t{tail[1]}\n")
+        events.append(f"{event}\t{key}\t{tail[1]}\n")
     return "".join(rows), "".join(events)
 
 

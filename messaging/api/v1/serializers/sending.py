@@ -218,15 +218,16 @@ def read_batch(body: bytes) -> ReadBatch:
     Raises:
         Invalid: the shared part is refused, or there are no recipients, or too many.
     """
-    if b"\\u0000" not in body and len(body) > bodies.STRICT_BYTES:
+    if b"\\u0000" not in body:
         try:
             batch = _typed.decode(body)
-            screen([[each.data, each.metadata] for each in batch.recipients])
+            screen([value for each in batch.recipients for value in (each.data, each.metadata) if value])
             recipients = [each.recipient() for each in batch.recipients]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unclean, Invalid):
             # Told in detail below.
             pass
         else:
+            bodies.demand_unique(body)
             return ReadBatch(shared=batch, recipients=recipients, indexes=range(len(recipients)))
     return _read_loosely(body)
 
