@@ -14,6 +14,7 @@ SWEEPS: dict[str, float] = {
     "workers.apply_receipts": 0.5,
     "workers.fall_back": 1.0,
     "workers.start_campaigns": 1.0,
+    "workers.feed_campaigns": 1.0,
     "workers.settle_campaigns": 2.0,
     "workers.feed_webhooks": 1.0,
     "workers.forget_webhooks": 600.0,

@@ -37,6 +37,11 @@ def start_campaigns() -> None:
     campaigns.start_due()
 
 
+@shared_task(name="workers.feed_campaigns")
+def feed_campaigns() -> None:
+    campaigns.feed()
+
+
 @shared_task(name="workers.settle_campaigns")
 def settle_campaigns() -> None:
     campaigns.settle()

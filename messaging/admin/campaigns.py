@@ -51,7 +51,7 @@ class CampaignAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Times (UTC)", {"fields": ("created_at", "scheduled_at", "ends_at", "started_at", "finished_at")}),
+        ("Times (UTC)", {"fields": ("created_at", "scheduled_at", "ends_at", "started_at", "feed_at", "finished_at")}),
     )
 
     def get_search_results(
@@ -75,7 +75,8 @@ class CampaignAdmin(ReadOnlyAdmin):
     @admin.display(description="audience")
     def reached(self, campaign: Campaign) -> SafeString | str:
         reach = progress.reach(campaign)
-        return as_json({"contacts": reach.contacts, "unreached": reach.unreached}) if reach.contacts else "-"
+        told = {"contacts": reach.contacts, "waiting": progress.of(campaign).waiting, "unreached": reach.unreached}
+        return as_json(told) if reach.contacts else "-"
 
     @admin.display(description="chosen by")
     def chosen_by(self, campaign: Campaign) -> SafeString:

@@ -44,6 +44,8 @@ _ADDRESSES: Final[Mapping[Channel, str]] = {
 
 TWICE: Final = "duplicate_address"
 """The error of a contact whose address another contact of the audience has, who gets the message."""
+UNREACHABLE: Final = "contact_unreachable"
+"""That of one without an address for the channel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +143,8 @@ def _has(attribute: str, values: Sequence[Any]) -> Q:
 
 
 def freeze(campaign: Campaign) -> None:
-    """Write down whom the campaign goes to and accept their messages, inside the caller's transaction.
+    """Write down whom the campaign goes to, and accept their messages unless they are fed by and by, inside the
+    caller's transaction.
 
     A contact who is not reached stays in the audience with the reason.
 
@@ -154,14 +157,40 @@ def freeze(campaign: Campaign) -> None:
         raise Invalid.at("/audience", "required", "The campaign does not say whom it goes to.")
     before = Audience.objects.filter(campaign=campaign, channel=channel.value).values("contact_id")
     found = contacts(workspace_id=campaign.workspace_id, target=target).exclude(id__in=before).order_by("id")
-    chosen = _held(list(found.values_list("id", flat=True)[: LARGEST + 1]), channel)
+    chosen = _held(list(found.values_list("id", flat=True)[: LARGEST + 1]), campaign)
     if len(chosen) > LARGEST:
         raise Invalid.at("/audience", "audience_too_large", f"An audience has at most {LARGEST} contacts.")
     if not chosen:
         raise Invalid.at("/audience", "audience_empty", "No contact belongs to the audience.")
     rows = [_row(campaign, contact, error) for contact, error in chosen.items()]
-    _accept(campaign, [row for row in rows if not row.error_code])
+    if campaign.feed_at is None:
+        _accept(campaign, [row for row in rows if not row.error_code])
+    elif all(row.error_code for row in rows):
+        raise Invalid.at("/audience", "no_valid_recipient", "No contact of the audience can be sent to.")
     Audience.objects.bulk_create(rows, batch_size=_ROWS)
+
+
+def waiting(campaigns: Sequence[UUID]) -> QuerySet[Audience]:
+    """Those in the audiences of these campaigns who have not been written to yet, and may be."""
+    return Audience.objects.filter(campaign_id__in=campaigns, message_id=None, error_code="")
+
+
+def write_to(campaign: Campaign, rows: Sequence[Audience]) -> int:
+    """Accept the messages of some of the audience, inside the caller's transaction; give how many there are.
+
+    A contact who is not reached stays in the audience with the reason.
+
+    Raises:
+        Invalid: the messages cannot be accepted, whoever they go to.
+    """
+    _held([row.contact_id for row in rows], campaign)
+    try:
+        _accept(campaign, rows)
+    except intake.NobodyReached as error:
+        for each in error.rejected:
+            rows[each.index].error_code = each.code
+    Audience.objects.bulk_update(rows, ["message_id", "error_code"], batch_size=_ROWS)
+    return sum(row.message_id is not None for row in rows)
 
 
 def enrol(campaign: Campaign, contact_id: UUID, *, awaited: bool = False) -> UUID:
@@ -187,12 +216,14 @@ def _row(campaign: Campaign, contact_id: UUID, error: str = "") -> Audience:
     return Audience(id=uuid7(), campaign=campaign, contact_id=contact_id, channel=campaign.channel, error_code=error)
 
 
-def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
+def _held(ids: Sequence[UUID], campaign: Campaign) -> dict[UUID, str]:
     """Those of the contacts that still exist, kept from being deleted or merged until the transaction ends.
 
-    Each comes with an error where one before has the same address: nobody is written to twice.
+    Each comes with an error where one before has the same address: nobody is written to twice. Where they are written
+    to later, so does one without an address.
     """
-    column = _ADDRESSES.get(channel, "id")
+    column = _ADDRESSES.get(Channel(campaign.channel), "id")
+    nowhere = "" if campaign.feed_at is None else UNREACHABLE
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id, {column}::text AS address FROM messaging_contact WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",  # noqa: S608
@@ -202,7 +233,7 @@ def _held(ids: Sequence[UUID], channel: Channel) -> dict[UUID, str]:
     taken: set[str] = set()
     chosen: dict[UUID, str] = {}
     for contact, address in found:
-        chosen[contact] = TWICE if address and address in taken else ""
+        chosen[contact] = TWICE if address and address in taken else "" if address else nowhere
         taken.add(address)
     return chosen
 
@@ -220,6 +251,7 @@ def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False, 
             draft=Draft(
                 channel=Channel(campaign.channel),
                 template=campaign.template.key,
+                template_at=filling.template_at(campaign),
                 priority=Priority.NORMAL if one else Priority.BULK,
                 category=campaign.category,
                 campaign_id=campaign.id,
@@ -229,7 +261,9 @@ def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False, 
             batch=False,
             awaited=awaited,
         )
-    except Invalid as error:
+    except intake.NobodyReached as error:
+        if campaign.feed_at is not None and not one:
+            raise
         raise _unreached(error, one=one) from error
     refused = {each.index: each.code for each in accepted.rejected}
     ids = iter(accepted.ids)
@@ -242,8 +276,6 @@ def _accept(campaign: Campaign, rows: Sequence[Audience], *, one: bool = False, 
 
 def _unreached(error: Invalid, *, one: bool) -> Invalid:
     """A refusal of everybody as one of the audience, or of the one contact that was named."""
-    if error.code != "no_valid_recipient":
-        return error
     first = error.errors[0]
     if one:
         return Invalid.at("/contact", first.code, first.detail)

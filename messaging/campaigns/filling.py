@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,10 +34,18 @@ def _read_by(campaign: Campaign) -> set[str]:
     """The names that the campaign's template reads, in any of its languages."""
     assert campaign.template is not None  # noqa: S101 - the caller has made sure
     offer = templates.offer(
-        workspace_id=campaign.workspace_id, name=campaign.template.key, channel=Channel(campaign.channel)
+        workspace_id=campaign.workspace_id,
+        name=campaign.template.key,
+        channel=Channel(campaign.channel),
+        at=template_at(campaign),
     )
-    editions = templates.newest(list(offer.templates.values()))
+    editions = map(templates.edition_of, offer.templates.values())
     return names_in(path for edition in editions for path in edition.said.variables)
+
+
+def template_at(campaign: Campaign) -> datetime | None:
+    """The moment whose version of the template all of the audience gets: that of the start, once it has begun."""
+    return campaign.started_at if campaign.feed_at is not None else None
 
 
 def names_in(paths: Iterable[str]) -> set[str]:

@@ -1,15 +1,18 @@
-"""How often and when a campaign may write to a contact, as its settings say: a frequency cap and quiet hours.
+"""How often and when a campaign may write to a contact: its window, and what its settings say.
 
-`frequencyCap` is a number of messages in a day, or `{max, hours}`. `quietHours` is `{start, end, timezone?}` with
-times of the day as HH:MM, which may go past midnight; without a time zone the contact's own counts, else UTC.
+`window` is `{start, end, time_zone?}`, hours of the day in which messages go out: by the contact's own clock where its
+time zone is known, else by that of the campaign, else by UTC. In the settings, `frequencyCap` is a number of messages
+in a day, or `{max, hours}`, and `quietHours` is `{start, end, timezone?}`, in which none go out: by the time zone that
+is named, else by the contact's, else by UTC. Times of the day are HH:MM and may go past midnight.
 """
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, TypeGuard
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -25,6 +28,8 @@ MOST = 10_000
 LONGEST_HOURS = 24 * 365
 _DAY: Final = 24
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
+_LOOKED_AHEAD: Final = 400
+"""Days."""
 _NEVER_SENT: Final = (Status.FAILED, Status.CANCELLED)
 
 
@@ -41,19 +46,76 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
-    """The time of the day in which nobody is written to; the end does not belong to it."""
+class Hours:
+    """A part of each day; its end does not belong to it."""
 
     start: str
     end: str
     time_zone: str
 
-    def holds(self, at: datetime, *, home: str) -> bool:
-        """Whether it is quiet for somebody who lives in this time zone, if that is known."""
-        clock = f"{at.astimezone(ZoneInfo(self.time_zone or home or 'UTC')):%H:%M}"
+    def hold(self, clock: str) -> bool:
+        """Whether a time of the day belongs to it."""
         if self.start <= self.end:
             return self.start <= clock < self.end
         return clock >= self.start or clock < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When a campaign may write to somebody."""
+
+    window: Hours | None
+    quiet: Hours | None
+
+    def __bool__(self) -> bool:
+        return self.window is not None or self.quiet is not None
+
+    def closed_by(self, at: datetime, home: str) -> Hours | None:
+        """What keeps the campaign from writing now to somebody who lives in this time zone, if that is known."""
+        window, quiet = self.window, self.quiet
+        if window is not None and not window.hold(_clock(at, home or window.time_zone)):
+            return window
+        return quiet if quiet is not None and quiet.hold(_clock(at, quiet.time_zone or home)) else None
+
+    def opens(self, at: datetime, home: str) -> datetime:
+        """The first moment from `at` on when it may write to such a person; `at` itself where that is never."""
+        return next((moment for moment in self._moments(at, home) if self.closed_by(moment, home) is None), at)
+
+    def after(self, work: timedelta, *, at: datetime, home: str) -> datetime:
+        """When so much time has passed in which it may write to such a person, up to a bound."""
+        moment = self.opens(at, home)
+        for later in self._moments(moment, home):
+            if self.closed_by(moment, home) is None:
+                if moment + work <= later:
+                    break
+                work -= later - moment
+            moment = later
+        return moment + work
+
+    def _moments(self, at: datetime, home: str) -> Iterator[datetime]:
+        """`at`, and the moments after it when it may open or close, for so many days."""
+        hours = [(self.window, home or self.window.time_zone)] if self.window else []
+        hours += [(self.quiet, self.quiet.time_zone or home)] if self.quiet else []
+        clocks = [(clock, _zone(zone)) for each, zone in hours for clock in (each.start, each.end)]
+        yield at
+        yield from heapq.merge(*(_daily(clock, zone, at) for clock, zone in clocks))
+
+
+def _daily(clock: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """When a clock shows this time, after a moment, for so many days."""
+    today, hour = after.astimezone(zone).date(), time.fromisoformat(clock)
+    for day in range(_LOOKED_AHEAD):
+        moment = datetime.combine(today + timedelta(days=day), hour, zone).astimezone(UTC)
+        if moment > after:
+            yield moment
+
+
+def _clock(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(_zone(zone)):%H:%M}"
+
+
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name or "UTC")
 
 
 def problems(settings: Mapping[str, Any]) -> Iterator[FieldError]:
@@ -69,10 +131,36 @@ def problems(settings: Mapping[str, Any]) -> Iterator[FieldError]:
         yield FieldError("/settings/quietHours", "invalid_value", detail)
 
 
+def window_problems(window: Mapping[str, str] | None) -> Iterator[FieldError]:
+    """Everything that is wrong with the hours of the day in which a campaign writes."""
+    if window is None:
+        return
+    for name in ("start", "end"):
+        if not _is_clock(window.get(name)):
+            yield FieldError(f"/window/{name}", "invalid_value", "A time of the day is HH:MM.")
+    if _is_clock(window.get("start")) and window.get("start") == window.get("end"):
+        yield FieldError("/window/end", "invalid_value", "A window ends at another time of the day than it begins.")
+    if window.get("time_zone", "UTC") not in available_timezones():
+        yield FieldError("/window/time_zone", "invalid_value", "There is no such time zone.")
+
+
+def timetable(campaign: Campaign) -> Timetable:
+    """When a campaign may write to somebody."""
+    window = campaign.window and Hours(
+        campaign.window["start"], campaign.window["end"], campaign.window.get("time_zone", "")
+    )
+    return Timetable(window or None, _quiet(campaign.settings.get("quietHours")))
+
+
+def is_paced(campaign: Campaign) -> bool:
+    """Whether a campaign writes to its audience by and by rather than at once."""
+    return campaign.rate is not None or bool(timetable(campaign))
+
+
 def is_quiet(campaign: Campaign, *, now: datetime | None = None) -> bool:
     """Whether the campaign as a whole is quiet now: where its settings name no time zone, by UTC."""
     quiet = _quiet(campaign.settings.get("quietHours"))
-    return quiet is not None and quiet.holds(now or timezone.now(), home="")
+    return quiet is not None and quiet.hold(_clock(now or timezone.now(), quiet.time_zone))
 
 
 def demand(campaign: Campaign, *, contact_id: UUID, now: datetime | None = None) -> None:
@@ -83,12 +171,14 @@ def demand(campaign: Campaign, *, contact_id: UUID, now: datetime | None = None)
     Raises:
         Held: it wrote often enough, or it is quiet now where the contact lives.
     """
-    cap, quiet = _cap(campaign.settings.get("frequencyCap")), _quiet(campaign.settings.get("quietHours"))
+    cap, times = _cap(campaign.settings.get("frequencyCap")), timetable(campaign)
     at = now or timezone.now()
-    if quiet is not None:
+    if times:
         home = Contact.objects.filter(id=contact_id).values_list("time_zone", flat=True).first() or ""
-        if quiet.holds(at, home=home):
-            raise Held(f"The campaign is quiet from {quiet.start} to {quiet.end}.", code="quiet_hours")
+        closed = times.closed_by(at, home)
+        if closed is not None:
+            how = "is quiet" if closed is times.quiet else "writes"
+            raise Held(f"The campaign {how} from {closed.start} to {closed.end}.", code="quiet_hours")
     if cap is not None:
         Contact.objects.select_for_update(no_key=True).filter(id=contact_id).first()
         since = at - timedelta(hours=cap.hours)
@@ -113,14 +203,14 @@ def _is_count(value: Any, largest: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= largest
 
 
-def _quiet(value: Any) -> Quiet | None:
+def _quiet(value: Any) -> Hours | None:
     if not isinstance(value, Mapping) or not set(value) <= {"start", "end", "timezone"}:
         return None
     start, end, zone = (value.get(name, "") for name in ("start", "end", "timezone"))
     if not _is_clock(start) or not _is_clock(end):
         return None
     known = isinstance(zone, str) and (zone == "" or zone in available_timezones())
-    return Quiet(start, end, zone) if known else None
+    return Hours(start, end, zone) if known else None
 
 
 def _is_clock(value: Any) -> TypeGuard[str]:

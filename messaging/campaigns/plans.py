@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import msgspec
 from django.db import transaction
@@ -37,7 +36,6 @@ STARTABLE = frozenset({"", BROADCAST})
 ENDED = frozenset({CampaignStatus.COMPLETED, CampaignStatus.PARTLY_FAILED, CampaignStatus.CANCELLED})
 
 _KIND = re.compile(r"[A-Z][A-Z_]{0,49}", re.ASCII)
-_CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +59,7 @@ class Plan:
     rate: int | None = None
     """Messages a minute."""
     window: Mapping[str, str] | None = None
-    """`start` and `end` as HH:MM, and a `time_zone`: the hours of the day in which messages may go out."""
+    """`start` and `end` as HH:MM, and a `time_zone`: the hours of the day in which messages go out."""
     workflow: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     scheduled_at: datetime | None = None
@@ -212,7 +210,7 @@ def gaps(row: Campaign) -> Iterator[FieldError]:
 
 def _checked(plan: Plan, *, workspace_id: UUID, at_any_time: bool = False) -> Template | None:
     """Check everything, and give the template in the language that its key has by default."""
-    errors = [*_word_problems(plan), *_window_problems(plan.window), *audience.problems(plan.target)]
+    errors = [*_word_problems(plan), *pace.window_problems(plan.window), *audience.problems(plan.target)]
     errors += _size_problems(plan)
     errors += [*_time_problems(plan, at_any_time=at_any_time), *pace.problems(plan.settings)]
     if plan.rate is not None and not 0 < plan.rate <= LARGEST_RATE:
@@ -257,13 +255,3 @@ def _word_problems(plan: Plan) -> Iterator[FieldError]:
             yield FieldError(f"/{name}", error.code, error.detail)
         if not 0 < len(word) <= longest:
             yield FieldError(f"/{name}", "length", f"{name} has 1 to {longest} characters.")
-
-
-def _window_problems(window: Mapping[str, str] | None) -> Iterator[FieldError]:
-    if window is None:
-        return
-    for name in ("start", "end"):
-        if not _CLOCK.fullmatch(window.get(name, "")):
-            yield FieldError(f"/window/{name}", "invalid_value", "A time of the day is HH:MM.")
-    if window.get("time_zone", "UTC") not in available_timezones():
-        yield FieldError("/window/time_zone", "invalid_value", "There is no such time zone.")

@@ -11,6 +11,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from channels_app.types import Channel
+from messaging.campaigns import audience, feeder
 from messaging.campaigns.plans import ENDED
 from messaging.models import Audience, Campaign, CampaignStatus, Message
 from messaging.models.keys import lowest_key
@@ -23,10 +24,12 @@ class Progress:
 
     counts: Mapping[str, int]
     """By status, those that occur."""
+    waiting: int
+    """Contacts whose turn to be written to has not come."""
     done: float
-    """The part of the messages that wait for nothing more, from 0 to 1."""
+    """The part of both that waits for nothing more, from 0 to 1."""
     eta: datetime | None
-    """When the last message will have gone out, should it go on as it went so far."""
+    """When the last message will have gone out: by the campaign's own pace, or should it go on as it went so far."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +49,11 @@ def of_many(campaigns: Sequence[Campaign]) -> dict[UUID, Progress]:
         rows = Message.objects.filter(campaign_id__in=started).order_by().values_list("campaign_id", "status")
         for campaign, status, number in rows.annotate(number=Count("id")):
             counts[campaign][status] = number
+    fed = [row.id for row in campaigns if row.feed_at is not None]
+    rest = audience.waiting(fed).order_by().values_list("campaign_id")
+    left: dict[UUID, int] = dict(rest.annotate(number=Count("id"))) if fed else {}
     now = timezone.now()
-    return {row.id: _progress(row, counts[row.id], now) for row in campaigns}
+    return {row.id: _progress(row, counts[row.id], left.get(row.id, 0), now) for row in campaigns}
 
 
 def of(campaign: Campaign) -> Progress:
@@ -62,15 +68,17 @@ def reach(campaign: Campaign) -> Reach:
     return Reach(contacts=sum(counted.values()), unreached={code: n for code, n in counted.items() if code})
 
 
-def _progress(campaign: Campaign, counts: Mapping[str, int], now: datetime) -> Progress:
-    total = sum(counts.values())
+def _progress(campaign: Campaign, counts: Mapping[str, int], left: int, now: datetime) -> Progress:
+    total = sum(counts.values()) + left
     waiting = sum(counts.get(status.value, 0) for status in WAITING)
-    done = total - waiting
+    done = total - left - waiting
     share = done / total if total else float(campaign.status in ENDED)
     eta = None
-    if campaign.status == CampaignStatus.RUNNING and campaign.started_at is not None and done and waiting:
-        eta = now + (now - campaign.started_at) / done * waiting
-    return Progress(counts=counts, done=round(share, 4), eta=eta)
+    if campaign.status == CampaignStatus.RUNNING and campaign.started_at is not None:
+        eta = feeder.done_at(campaign, left, now=now)
+        if eta is None and done and waiting:
+            eta = now + (now - campaign.started_at) / done * waiting
+    return Progress(counts=counts, waiting=left, done=round(share, 4), eta=eta)
 
 
 def standing_of(campaign: Campaign, *, since: datetime) -> list[tuple[Channel, Status, int]]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from messaging.campaigns import audience, pace
+from messaging.campaigns import audience, feeder, pace
 from messaging.campaigns.plans import CHANGEABLE, ENDED, gaps, get, held
 from messaging.dispatch import control
 from messaging.errors import DispatchError, Invalid, TransitionRefused
@@ -50,15 +50,18 @@ def start(*, workspace_id: UUID, campaign_id: UUID, by_test_key: bool = False) -
 
 
 def launch(row: Campaign) -> None:
-    """Accept the messages of a campaign that the caller holds, inside the caller's transaction.
+    """Accept the messages of a campaign that the caller holds, or the first of them where it has a pace, inside the
+    caller's transaction.
 
     Raises:
         Invalid: see `start`.
     """
     _demand_whole(row)
-    audience.freeze(row)
     row.started_at = timezone.now()
+    row.feed_at = row.started_at if pace.is_paced(row) else None
+    audience.freeze(row)
     _move(row, C.RUNNING)
+    feeder.feed(row)
 
 
 def enrol(
@@ -124,6 +127,8 @@ def cancel(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:
     with transaction.atomic():
         row = held(workspace_id=workspace_id, campaign_id=campaign_id)
         _demand(row, {*CHANGEABLE, C.RUNNING, C.PAUSED}, "cancelled")
+        audience.waiting([row.id]).update(error_code="cancelled")
+        row.feed_at = None
         _move(row, C.CANCELLED)
         cancel_waiting(row, cause=cause)
         settle(row)
@@ -167,7 +172,10 @@ def cancel_waiting(row: Campaign, *, cause: Cause) -> None:
 
 
 def settle(row: Campaign) -> bool:
-    """End a campaign that the caller holds once none of its messages waits; tell whether it has ended."""
+    """End a campaign that the caller holds once nobody of its audience and none of its messages waits; tell whether it
+    has ended."""
+    if row.feed_at is not None:
+        return False
     if messages_of(row).filter(status__in=WAITING).order_by("-id").values_list("id", flat=True).first() is not None:
         return False
     row.finished_at = timezone.now()
@@ -209,12 +217,19 @@ def _demand_whole(row: Campaign, *, of_any_kind: bool = False) -> None:
 
 def send_back(row: Campaign, error: DispatchError) -> None:
     """Make a campaign that could not start when it should have a draft again, which says why."""
-    row.started_at = None
+    row.started_at = row.feed_at = None
     _move(row, C.DRAFT, code=error.code, detail=error.detail)
+
+
+def halt(row: Campaign, error: DispatchError) -> None:
+    """Pause a campaign that cannot go on; it says why."""
+    _move(row, C.PAUSED, code=error.code, detail=error.detail)
+    hold(row, cause=Cause.SWEEPER)
 
 
 def _move(campaign: Campaign, status: CampaignStatus, *, code: str = "", detail: str = "") -> None:
     campaign.status = status.value
     campaign.error_code, campaign.error_detail = code, detail
     campaign.updated_at = timezone.now()
-    campaign.save(update_fields=["status", "started_at", "finished_at", "error_code", "error_detail", "updated_at"])
+    fields = ("status", "started_at", "feed_at", "finished_at", "error_code", "error_detail", "updated_at")
+    campaign.save(update_fields=fields)

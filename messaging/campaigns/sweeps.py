@@ -1,4 +1,5 @@
-"""What campaigns do by themselves: start when their time has come, and end when nothing waits any more.
+"""What campaigns do by themselves: start when their time has come, write to those whose turn it is, and end when
+nothing waits any more.
 
 Every sweep is stateless and passes by what another holds, so that two at once are harmless.
 """
@@ -6,14 +7,15 @@ Every sweep is stateless and passes by what another holds, so that two at once a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from messaging.campaigns import pace, runs
-from messaging.errors import DispatchError, EncryptionFailed, Unavailable
+from messaging.campaigns import feeder, pace, runs
+from messaging.errors import DispatchError, EncryptionFailed, QuotaExceeded, Unavailable
 from messaging.models import Campaign, CampaignStatus
 from messaging.state import Cause
 
@@ -21,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 BATCH = 100
 """Campaigns that one sweep looks at."""
+AGAIN = timedelta(minutes=1)
+"""When a campaign is tried again whose workspace has no messages left for the day."""
 
 C = CampaignStatus
 
@@ -32,6 +36,15 @@ def start_due() -> int:
     """
     due = Campaign.objects.filter(status=C.SCHEDULED, finished_at=None, scheduled_at__lte=timezone.now())
     return sum(_each(_start, list(due.order_by("scheduled_at").values_list("id", flat=True)[:BATCH])))
+
+
+def feed() -> int:
+    """Write to those of running campaigns whose turn it is; give how many campaigns wrote to somebody.
+
+    One that is refused is paused and says why; one that cannot go on just now is tried again.
+    """
+    due = Campaign.objects.filter(status=C.RUNNING, finished_at=None, feed_at__lte=timezone.now())
+    return sum(_each(_feed, list(due.order_by("feed_at").values_list("id", flat=True)[:BATCH])))
 
 
 def settle() -> int:
@@ -59,6 +72,26 @@ def _start(campaign_id: UUID) -> bool:
             return False
     log.info("campaign_started", campaign=str(campaign_id))
     return True
+
+
+def _feed(campaign_id: UUID) -> bool:
+    with transaction.atomic():
+        row = _held(campaign_id)
+        if row is None or row.status != C.RUNNING:
+            return False
+        try:
+            with transaction.atomic():
+                return feeder.feed(row) > 0
+        except (Unavailable, EncryptionFailed):
+            raise
+        except QuotaExceeded as error:
+            Campaign.objects.filter(id=row.id).update(feed_at=timezone.now() + AGAIN)
+            log.warning("campaign_not_fed", campaign=str(campaign_id), code=error.code)
+        except DispatchError as error:
+            row.refresh_from_db(fields=["feed_at"])
+            runs.halt(row, error)
+            log.warning("campaign_halted", campaign=str(campaign_id), code=error.code)
+    return False
 
 
 def _settle(campaign_id: UUID) -> bool:

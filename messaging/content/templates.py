@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NoReturn
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from channels_app.types import Channel
 from messaging.content import languages
@@ -179,21 +180,38 @@ def versions_of(*, workspace_id: UUID, template_id: UUID) -> QuerySet[TemplateVe
     return TemplateVersion.objects.filter(template=row)
 
 
-def offer(*, workspace_id: UUID, name: str, channel: Channel) -> Offer:
-    """What a send gets that names a template by its key, or one in one language by its id.
+def offer(*, workspace_id: UUID, name: str, channel: Channel, at: datetime | None = None) -> Offer:
+    """What a send gets that names a template by its key, or one in one language by its id; as it stood at a moment,
+    or as it stands now.
 
     Raises:
         Invalid: the workspace has no such template for the channel.
     """
     key = as_id(name)
+    if at is not None:
+        named = Template.objects.filter(Q(key=name) if key is None else Q(id=key), workspace_id=workspace_id)
+        return _offer_at(named.filter(channel=channel.value), at) or _demand_offer(name, channel)
     with connection.cursor() as cursor:
         cursor.execute(_OFFERED_BY_KEY if key is None else _OFFERED_BY_ID, [workspace_id, channel.value, key or name])
         rows = cursor.fetchall()
     if not rows:
-        detail = f"there is no template {name[:100]} for the channel {channel}"
-        raise Invalid.at("/template", "template_not_found", detail)
+        _demand_offer(name, channel)
     found = [Template.from_db(connection.alias, _TEMPLATE, row[1:]) for row in rows]
     return Offer(templates={row.language: row for row in found}, default=rows[0][0])
+
+
+def _offer_at(named: QuerySet[Template], at: datetime) -> Offer | None:
+    """The templates that there were at a moment, each with the version that was its newest then."""
+    there = named.filter(Q(deleted_at=None) | Q(deleted_at__gt=at), versions__created_at__lte=at)
+    rows = list(there.annotate(newest=Max("versions__version")).select_related("workspace").order_by("id"))
+    for row in rows:
+        row.version = row.newest
+    return Offer(templates={row.language: row for row in rows}, default=rows[0].workspace.language) if rows else None
+
+
+def _demand_offer(name: str, channel: Channel) -> NoReturn:
+    detail = f"there is no template {name[:100]} for the channel {channel}"
+    raise Invalid.at("/template", "template_not_found", detail)
 
 
 def edition_of(template: Template) -> Edition:

@@ -48,6 +48,8 @@ class Draft:
 
     channel: Channel
     template: str = ""
+    template_at: datetime | None = None
+    """The moment whose version of the template counts; the newest one does where it is left out."""
     subject: str = ""
     body: str = field(default="", repr=False)
     text: str = field(default="", repr=False)

@@ -35,11 +35,30 @@ from messaging.tenancy.quota import Terms
 
 T = TypeVar("T")
 
-__all__ = ["LARGEST_BATCH", "Acceptance", "Draft", "Fallback", "Recipient", "Rejected", "accept", "explain"]
+__all__ = [
+    "LARGEST_BATCH",
+    "Acceptance",
+    "Draft",
+    "Fallback",
+    "NobodyReached",
+    "Recipient",
+    "Rejected",
+    "accept",
+    "explain",
+]
 
 LARGEST_BATCH = 10_000
 _SHOWN = 100
 """Places that one refusal names at the most."""
+
+
+class NobodyReached(Invalid):
+    """Every recipient of several is refused; `rejected` says why, for each of them."""
+
+    def __init__(self, rejected: Sequence[Rejected]) -> None:
+        errors = [_place(one, f"/recipients/{one.index}") for one in rejected[:_SHOWN]]
+        super().__init__("no recipient can be sent to", code="no_valid_recipient", errors=errors)
+        self.rejected = rejected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,13 +316,14 @@ def _examined(draft: Draft, *, workspace_id: UUID, test: bool) -> Wordings:
 
 
 def _all_refused(rejected: Sequence[Rejected], *, batch: bool) -> Invalid:
-    errors = [
-        FieldError(f"/recipients/{one.index}{one.pointer}" if batch else one.pointer, one.code, one.detail)
-        for one in rejected[:_SHOWN]
-    ]
     if batch:
-        return Invalid("no recipient can be sent to", code="no_valid_recipient", errors=errors)
+        return NobodyReached(rejected)
+    errors = [_place(one) for one in rejected[:_SHOWN]]
     return Invalid(errors[0].detail, code=errors[0].code, errors=errors)
+
+
+def _place(one: Rejected, whose: str = "") -> FieldError:
+    return FieldError(f"{whose}{one.pointer}", one.code, one.detail)
 
 
 def _rows(draft: Draft, taken: Sequence[Taken], sender: _Sender, sealer: Sealer | None) -> list[NewMessage]:

@@ -44,7 +44,9 @@ class Wordings:
         self._by_locale: dict[str, Wording] = {}
         self._by_template: dict[UUID, Wording] = {}
         if draft.template:
-            self._offer = templates.offer(workspace_id=workspace_id, name=draft.template, channel=draft.channel)
+            self._offer = templates.offer(
+                workspace_id=workspace_id, name=draft.template, channel=draft.channel, at=draft.template_at
+            )
             return
         self._by_locale[""] = Wording(
             prepared=prepare(draft.parts, channel=draft.channel),

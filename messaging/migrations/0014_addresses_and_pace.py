@@ -44,4 +44,12 @@ class Migration(migrations.Migration):
             models.Index("workspace", Lower("email"), name="contact_email", condition=~models.Q(email="")),
         ),
         migrations.AddField("campaign", "feed_at", models.DateTimeField(blank=True, null=True)),
+        migrations.AddIndex(
+            "audience",
+            models.Index(
+                fields=["campaign", "id"],
+                name="audience_waiting",
+                condition=models.Q(message_id__isnull=True, error_code=""),
+            ),
+        ),
     ]

@@ -93,3 +93,10 @@ class Audience(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["campaign", "contact", "channel"], name="audience_once")]
+        indexes = [
+            models.Index(
+                fields=["campaign", "id"],
+                name="audience_waiting",
+                condition=models.Q(message_id__isnull=True, error_code=""),
+            )
+        ]

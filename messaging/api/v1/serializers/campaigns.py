@@ -56,7 +56,8 @@ class Audience(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 
 class Window(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The hours of the day in which messages may go out."""
+    """The hours of the day in which messages go out, by the contact's clock where its time zone is known; they may go
+    past midnight."""
 
     start: Clock
     end: Clock
@@ -143,11 +144,13 @@ class Campaign(Struct, kw_only=True, frozen=True):
 
 
 class CampaignProgress(Struct, kw_only=True, frozen=True):
-    """How far a campaign has come; `unreached` has the contacts without a message, by the reason."""
+    """How far a campaign has come; `waiting` are contacts whose turn has not come, `unreached` has those who get no
+    message, by the reason."""
 
     id: UUID
     status: StatusWord
     audience: int
+    waiting: int
     unreached: dict[str, int]
     counts: dict[str, int]
     progress: float
@@ -176,6 +179,7 @@ def progress(row: models.Campaign, made: Progress, reach: Reach) -> CampaignProg
         id=row.id,
         status=STATUS_OUT[CampaignStatus(row.status)],
         audience=reach.contacts,
+        waiting=made.waiting,
         unreached=dict(reach.unreached),
         counts=dict(made.counts),
         progress=made.done,

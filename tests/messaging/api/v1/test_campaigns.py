@@ -117,6 +117,21 @@ def test_a_draft_is_changed_and_replaced(ready: Caller):
     assert (replaced["name"], replaced["category"]) == ("Spring", "marketing")
 
 
+def test_a_campaign_with_a_rate_shows_who_waits_and_until_when(ready: Caller):
+    make_contact(ready.workspace, name="Bob", email="bob@example.com", tags=["vip"])
+    key = made(ready, rate=1)
+    body = read(ready.post(f"{PATH}/{key}/start"))
+    assert (body["counts"], body["progress"]) == ({"QUEUED": 1}, 0.0)
+    assert body["eta"] > body["started_at"]
+    told = read(ready.get(f"{PATH}/{key}/progress"))
+    assert (told["audience"], told["waiting"], told["counts"]) == (3, 1, {"QUEUED": 1})
+    assert told["eta"] == body["eta"]
+    over = read(ready.post(f"{PATH}/{key}/cancel"))
+    told = read(ready.get(f"{PATH}/{key}/progress"))
+    assert (told["waiting"], told["unreached"]) == (0, {"contact_unreachable": 1, "cancelled": 1})
+    assert (over["eta"], told["progress"]) == (None, 1.0)
+
+
 def test_a_start_writes_to_the_audience_once(ready: Caller):
     key = made(ready)
 
@@ -132,6 +147,7 @@ def test_a_start_writes_to_the_audience_once(ready: Caller):
         "id": key,
         "status": "running",
         "audience": 2,
+        "waiting": 0,
         "unreached": {"contact_unreachable": 1},
         "counts": {"QUEUED": 1},
         "progress": 0.0,
