@@ -222,6 +222,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_PATCH": False,
     "PATH_CONVERTER_OVERRIDES": {
         "key": {"type": "string", "format": "uuid"},
+        "slug64": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"},
         **{
             prefix: {"type": "string", "examples": [f"{prefix}_0190163d8694739b8fe5c1a2b3c4d5e6"]}
             for prefix in ("msg", "ct", "tpl", "cmp", "ws", "evt", "ps", "wh")

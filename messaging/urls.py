@@ -12,13 +12,16 @@ from messaging.api.common.refusals import Malformed
 from messaging.api.common.schema import Surface
 from messaging.api.fluxkit.envelope import refused as fluxkit_refused
 from messaging.api.oasis.envelope import failure
-from messaging.api.v1.envelope import problem
+from messaging.api.v1.envelope import PROBLEM, Problem, problem
 
 V1 = Surface(
     name="v1",
     title="Dispatch",
     about="Send messages on eight channels and follow each of them.",
-    patterns=(path("api/", include("messaging.api.v1.urls")),),
+    patterns=(
+        path("api/", include(callbacks.patterns(problem, shape=Problem, refused_as=PROBLEM))),
+        path("api/", include("messaging.api.v1.urls")),
+    ),
     prefixes=("/api/v1", "/api/token"),
     refuse=problem,
 )
@@ -71,7 +74,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         for surface in SURFACES[1:]
         for page in surface.pages(schema_at=f"api/schema/{surface.name}", docs_at=f"api/docs/{surface.name}")
     ),
-    path("api/", include(callbacks.patterns(problem))),
     *(pattern for surface in SURFACES for pattern in surface.patterns),
 ]
 

@@ -19,7 +19,6 @@ class ProviderCallback(ApiView):
     """A provider's way in. Nobody signs in here: the provider's signature is what counts."""
 
     authentication_classes = ()
-    schema = None
     refusal: ClassVar[Any] = None
     """How the canonical API says no; the surface that this stands beside gives it."""
 
@@ -27,7 +26,10 @@ class ProviderCallback(ApiView):
         """Take a provider as it comes: what it accepts as an answer does not matter, since there is none to read."""
 
     def post(self, request: Request, provider: str) -> HttpResponse:
-        """Take a callback; 200 says that it is kept, or that it was before."""
+        """Take what a provider reports, in the provider's own form and signed as it signs.
+
+        200 says that it is kept, or was before. HEAD tells whether callbacks of that provider are taken here.
+        """
         plain = request._request
         body = bodies.read_any(plain, most=callbacks.LONGEST)
         callbacks.take(provider, Callback(method="POST", url=_called(plain), headers=_headers(plain), body=body))
