@@ -7,6 +7,7 @@ shared headers and the last bodies, so that a message costs four header lines.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from base64 import encodebytes
 from binascii import b2a_qp
@@ -218,9 +219,10 @@ class Frame:
 
 
 class Composer:
-    """Makes letters; keeps the frames of the contents used last. Used by one thread at a time."""
+    """Makes letters; keeps the frames of the contents used last. Safe to share between threads."""
 
     def __init__(self, default_from: str = "") -> None:
+        self._lock = threading.Lock()
         self._default_from = default_from
         self._frames: OrderedDict[UUID, Frame] = OrderedDict()
         self._date = (0, "")
@@ -232,7 +234,8 @@ class Composer:
             InvalidMessage: a part of it cannot be carried by e-mail.
             InvalidAddress: the recipient's address cannot be.
         """
-        return self._frame(message.shared).compose(message, self._now())
+        with self._lock:
+            return self._frame(message.shared).compose(message, self._now())
 
     def _frame(self, shared: SharedContent) -> Frame:
         frame = self._frames.get(shared.key)

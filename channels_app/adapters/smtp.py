@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from channels_app.adapters.mime import Composer
 from channels_app.adapters.mime_headers import mailbox
 from channels_app.adapters.smtp_connection import DEADLINE, Connection, Relay
 from channels_app.adapters.smtp_outcomes import Refused
@@ -16,6 +17,7 @@ from channels_app.adapters.smtp_session import SmtpSession
 from channels_app.adapters.smtp_wire import Lost
 from channels_app.base import ChannelAdapter
 from channels_app.errors import InvalidMessage, ProviderMissing
+from channels_app.spread import SpreadSession
 from channels_app.types import Channel, Health, Limits, OnUnknown
 
 PROBE_DEADLINE: Final = 5.0
@@ -29,7 +31,7 @@ class SmtpAdapter(ChannelAdapter):
     """An SMTP server that relays our e-mail. A repeat carries the same Message-ID."""
 
     provider = "smtp"
-    limits: ClassVar[Limits] = Limits(batch=500, group=100)
+    limits: ClassVar[Limits] = Limits(batch=500, group=100, concurrency=16)
     on_unknown: ClassVar[OnUnknown] = OnUnknown.REPEAT
     reports_delivery: ClassVar[bool] = False
 
@@ -60,9 +62,10 @@ class SmtpAdapter(ChannelAdapter):
         timeout = float(options.get("timeout", DEADLINE))
         return cls(channel, relay_from_url(str(options.get("url") or ""), timeout=timeout), default_from)
 
-    def open(self) -> SmtpSession:
-        """Give a session; it connects when its first message comes."""
-        return SmtpSession(self._relay, self._default_from)
+    def open(self) -> SpreadSession:
+        """Give a session; it connects when its first message comes, and more than once where the server is slow."""
+        composer = Composer(self._default_from)
+        return SpreadSession(lambda: SmtpSession(self._relay, composer), self.limits.concurrency)
 
     def probe(self) -> Health:
         """Connect, authenticate and leave."""

@@ -69,7 +69,7 @@ class Connection:
             raise
         self._used_at = time.monotonic()
 
-    def is_usable(self, letter: Letter) -> bool:
+    def is_usable(self, letter: Letter | None = None) -> bool:
         """Tell whether the server still listens; one that was idle for long is asked."""
         if self._ahead is not None:
             # Whoever goes on with another letter than the one announced would take its replies for his own.

@@ -11,12 +11,15 @@ from channels_app.adapters.mime import Composer, Letter
 from channels_app.adapters.smtp_connection import START_MAIL, Connection, Relay
 from channels_app.adapters.smtp_outcomes import BUSY_WAIT, Gone, Refused, refusal
 from channels_app.adapters.smtp_wire import Lost
-from channels_app.base import Session
 from channels_app.errors import ChannelError
+from channels_app.spread import Lane
 from channels_app.types import Accepted, Ambiguous, OutboundMessage, Outcome, Permanent, Throttled, Transient
 
 PATIENCE: Final = 2
 """Messages in a row that may time out before the rest of a batch is given back."""
+
+PREPARED_IN: Final = 5.0
+"""Seconds for a connection beside the first: whoever takes longer shall not have another."""
 
 _NOT_BEGUN: Final = Throttled(wait=0.0, code="not_begun")
 
@@ -54,12 +57,12 @@ class _Pile:
             return message.id, Permanent(code=error.code, detail=str(error))
 
 
-class SmtpSession(Session):
+class SmtpSession(Lane):
     """One connection, made when a message first needs it, and made anew when it broke."""
 
-    def __init__(self, relay: Relay, default_from: str = "") -> None:
+    def __init__(self, relay: Relay, composer: Composer) -> None:
         self._relay = relay
-        self._composer = Composer(default_from)
+        self._composer = composer
         self._connection: Connection | None = None
 
     def deliver(self, batch: Iterator[OutboundMessage], may_send: Callable[[], bool]) -> Iterator[tuple[UUID, Outcome]]:
@@ -86,6 +89,16 @@ class SmtpSession(Session):
             if self._connection is not None and self._connection.is_ahead:
                 # What was announced is not handed over any more.
                 self._drop()
+
+    def prepare(self) -> bool:
+        if self._connection is not None and self._connection.is_usable():
+            return True
+        self._drop()
+        try:
+            self._connect(time.monotonic() + min(self._relay.deadline, PREPARED_IN))
+        except Refused:
+            return False
+        return True
 
     def close(self) -> None:
         """Take leave of the server."""

@@ -52,6 +52,7 @@ cut-data             hang up at DATA
 cut-body             hang up when the body begins
 cut-after            take the letter, then hang up without an answer
 stall-0.5            take the letter, then answer after so many seconds
+pair                 take the letter, and answer once another such letter has come
 nonsense             take the letter, then answer something that is no reply
 endless              take the letter, then answer a line that never ends
 chatter              take the letter, then answer lines that never end
@@ -85,6 +86,8 @@ class Conduct:
     tls: bool = False
     certificate: tuple[Path, Path] | None = None
     """Files of the certificate and its key; by default a new one, self-signed for localhost and 127.0.0.1."""
+    at_once: int = 0
+    """Connections that it lets in at one time; 0 is any number."""
     letters_per_connection: int = 0
     """Letters after which it hangs up between two messages; 0 is any number."""
     farewell: str = ""
@@ -117,6 +120,7 @@ class Sink:
     letters: list[Received] = field(default_factory=list)
     commands: Counter[str] = field(default_factory=Counter)
     logins: list[tuple[str, str]] = field(default_factory=list)
+    unpaired: list[Talk] = field(default_factory=list)
     hang_up: Callable[[], None] = lambda: None
     """Close every connection, as a restart does; to be called from any thread."""
 
@@ -152,9 +156,11 @@ class Talk(asyncio.Protocol):
         self.talks.add(self)
         self.sink.connections += 1
         self.number = self.sink.connections
-        self.say(self.conduct.greeting)
+        full = 0 < self.conduct.at_once < len(self.talks)
+        greeting = "421 4.7.0 too many connections" if full else self.conduct.greeting
+        self.say(greeting)
         self.flush()
-        if not self.conduct.greeting.startswith("220"):
+        if not greeting.startswith("220"):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -362,7 +368,9 @@ class Talk(asyncio.Protocol):
         else:
             self.keep(raw.replace(b"\r\n..", b"\r\n."))
             delay = self.conduct.delay + (float(value) if what == "stall" else 0.0)
-            if delay:
+            if what == "pair":
+                self.pair()
+            elif delay:
                 self.waiting = True
                 asyncio.get_running_loop().call_later(delay, self.answer_late, self.trick)
             else:
@@ -397,6 +405,14 @@ class Talk(asyncio.Protocol):
                 parameters=self.parameters,
             )
         )
+
+    def pair(self) -> None:
+        self.waiting = True
+        self.sink.unpaired.append(self)
+        if len(self.sink.unpaired) == 2:
+            for talk in self.sink.unpaired:
+                asyncio.get_running_loop().call_soon(talk.answer_late, "pair")
+            self.sink.unpaired.clear()
 
     def answer_late(self, trick: str) -> None:
         self.waiting = False

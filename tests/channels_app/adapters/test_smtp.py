@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 from aiosmtpd.controller import Controller
 
+from channels_app import spread
 from channels_app.adapters.smtp import SmtpAdapter, relay_from_url
 from channels_app.base import ChannelAdapter
 from channels_app.errors import ProviderMissing
@@ -199,6 +200,62 @@ def test_a_message_that_no_letter_can_carry_is_refused_before_a_word_is_said(sin
         (Permanent, "invalid_recipient"),
     ]
     assert sink.connections == 0
+
+
+# Several connections, where the server takes its time
+
+
+@pytest.fixture
+def soon_slow(monkeypatch) -> None:
+    """Let whatever a server takes count as slow, from the second message on."""
+    monkeypatch.setattr(spread, "SLOW", 0.0)
+    monkeypatch.setattr(spread, "IN_A_ROW", 2)
+
+
+@pytest.mark.usefixtures("soon_slow")
+def test_letters_to_a_slow_server_are_sent_side_by_side(either_sink):
+    # The server answers two letters of a pair together, so that nobody who waits for the one could send the other.
+    batch = [to(name) for name in ("a", "b", "c", *(f"pair+{number}" for number in range(8)))]
+    assert {type(one) for one in answers(adapter_for(either_sink.port), batch)} == {Accepted}
+    assert len({letter.recipients for letter in either_sink.letters}) == len(either_sink.letters) == len(batch)
+
+
+@pytest.mark.usefixtures("soon_slow")
+def test_connections_that_a_server_does_not_let_in_cost_no_message_anything():
+    with running(Conduct(at_once=3)) as sink:
+        session = adapter_for(sink.port).open()
+        tried = []
+        for names in ("abcdefgh", "ijklmnop"):
+            found = list(session.deliver(iter([to(name) for name in names]), yes))
+            assert [type(one) for _, one in found] == [Accepted] * len(names)
+            tried.append(sink.connections)
+        session.close()
+        assert len(sink.letters) == 16
+        assert tried[0] == tried[1], "none is tried again"
+
+
+@pytest.mark.usefixtures("soon_slow")
+@pytest.mark.parametrize(
+    ("trick", "kind"), [("cut-after", Ambiguous), ("final-452", Transient), ("rcpt-550", Permanent)]
+)
+def test_what_befalls_one_of_several_letters_befalls_it_alone(either_sink, trick, kind):
+    batch = [to(name) for name in ("a", "b", "c", "d", trick, *"efghijklmnopqrstuvwxyz")]
+    found = answers(adapter_for(either_sink.port), batch)
+    assert [type(one) for one in found] == [Accepted] * 4 + [kind] + [Accepted] * 22
+    taken = [letter.recipients for letter in either_sink.letters if letter.answered]
+    assert len(set(taken)) == len(taken) == 26
+
+
+@pytest.mark.usefixtures("soon_slow")
+def test_nothing_further_is_begun_on_any_connection_once_nothing_may_be_sent(either_sink):
+    asked = iter([True] * 7)
+    batch = [to(name) for name in "abcdefghijklmnopqrstuvwxyz"]
+    session = adapter_for(either_sink.port).open()
+    found = dict(session.deliver(iter(batch), lambda: next(asked, False)))
+    session.close()
+    assert len(found) == len(batch)
+    assert [type(one) for one in found.values()].count(Accepted) == len(either_sink.letters) == 7
+    assert {(one.wait, one.code) for one in found.values() if isinstance(one, Throttled)} == {(0.0, "not_begun")}
 
 
 # Copies
