@@ -162,6 +162,7 @@ def test_the_vocabulary_is_total() -> None:
         ("smtp_550", 550),
         ("21211", 21211),
         ("suppressed", 403),
+        ("recipient_opted_out", 403),
         ("expired", 408),
         ("outcome_unknown", 504),
         ("sandbox_permanent", 500),

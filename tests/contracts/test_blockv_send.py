@@ -11,11 +11,15 @@ import pytest
 from pytest_django import Settings
 
 from channels_app.types import Channel
+from messaging.api.blockv import sending
+from messaging.api.blockv.envelope import Error
+from messaging.api.blockv.serializers.messages import Outcome
 from messaging.dispatch import providers, selectors
+from messaging.dispatch.sending import Sent
 from messaging.models import Contact, Message, Mode, Workspace
 from messaging.models.keys import uuid7
 from messaging.people import push
-from messaging.state import Priority
+from messaging.state import Priority, Status
 from tests.contracts.blockv import refused, send, shown
 from tests.factories import make_template
 from tests.messaging.api.callers import Caller, make_caller, read
@@ -375,6 +379,16 @@ def test_a_recipient_who_wants_none_is_a_message_that_failed(caller: Caller) -> 
     assert row["error"] == {**error, "message": row["error"]["message"]}
     answer = read(caller.post(PATH, {**SEND, "sync": True}))
     assert answer == {"id": answer["id"], "status": "failed", "error": row["error"]}
+
+
+def test_whoever_told_the_provider_to_stop_wants_none_too(caller: Caller) -> None:
+    key = send(caller)
+    Message.objects.update(status=Status.FAILED, error_code="recipient_opted_out", error_detail="told to stop")
+    row = Message.objects.get(pk=key)
+    status, answer = sending.shown(Sent(message=row, ids=(row.id,), waited=True), sync=True)
+    assert isinstance(answer, Outcome)
+    assert isinstance(answer.error, Error)
+    assert (status, answer.status, answer.error.code) == (200, "failed", 403)
 
 
 # sync: true, by a real worker

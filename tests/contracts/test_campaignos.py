@@ -262,6 +262,11 @@ def test_a_message_is_found_by_its_plain_id_and_with_a_slash(caller: Caller) -> 
             {"error_code": "suppressed", "error_detail": "the recipient opted out"},
             {"code": "CONTACT_OPTED_OUT", "message": "the recipient opted out"},
         ),
+        (
+            Status.FAILED,
+            {"error_code": "recipient_opted_out", "error_detail": "blocked by the user"},
+            {"code": "CONTACT_OPTED_OUT", "message": "blocked by the user"},
+        ),
         (Status.FAILED, {"error_code": "expired"}, {"code": "PROVIDER_ERROR", "message": "expired"}),
         (Status.CANCELLED, {}, {"code": "CANCELLED", "message": "The message was cancelled."}),
     ],

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from channels_app.types import Channel
 from messaging.api.oasis import outcomes
-from messaging.api.oasis.envelope import Done
+from messaging.api.oasis.envelope import Done, Failure
 from messaging.dispatch import providers
 from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
@@ -244,6 +244,15 @@ def test_whoever_is_suppressed_is_an_invalid_recipient(caller: Caller) -> None:
     row = Message.objects.get()
     assert (row.status, row.error_code) == (Status.FAILED, "suppressed")
     failed(answer, 400, "INVALID_RECIPIENT", "Invalid recipient", row.error_detail, messageId=str(row.id))
+
+
+def test_whoever_told_the_provider_to_stop_is_an_invalid_recipient(caller: Caller, rf: RequestFactory) -> None:
+    done(caller.post(f"{BASE}/send/sms", SMS, Prefer="respond-async"), "Message queued", 202)
+    Message.objects.update(status=Status.FAILED, error_code="recipient_opted_out", error_detail="told to stop")
+    row = Message.objects.get()
+    status, answer = outcomes.told(rf.post(BASE), Sent(message=row, ids=(row.id,), waited=True))
+    assert isinstance(answer, Failure)
+    assert (status, answer.error_code, answer.exception) == (400, "INVALID_RECIPIENT", "told to stop")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ STATUS: dict[type[DispatchError], HTTPStatus] = {
 _UNPROVIDED = "provider_not_configured"
 REASONS: dict[str, HTTPStatus] = {
     "suppressed": HTTPStatus.FORBIDDEN,
+    "recipient_opted_out": HTTPStatus.FORBIDDEN,
     "expired": HTTPStatus.REQUEST_TIMEOUT,
     "invalid_recipient": HTTPStatus.BAD_REQUEST,
     "invalid_address": HTTPStatus.BAD_REQUEST,

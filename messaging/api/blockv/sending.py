@@ -29,8 +29,8 @@ from messaging.tenancy.access import Caller
 
 ORDER = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
 """How a contact is written to: by the first system that reaches them and that the template is for."""
-NOT_WANTED = "suppressed"
-"""Why a message failed that was never tried: its recipient wants none."""
+NOT_WANTED = frozenset({"suppressed", "recipient_opted_out"})
+"""Why a message failed whose recipient wants none: as is known here, or as the provider says."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +156,6 @@ def _offer(workspace_id: UUID, send: Send, channel: Channel) -> Offer | None:
 def shown(sent: Sent, *, sync: bool) -> tuple[int, object]:
     """What a send answers: the id, and to who waits the outcome; a failure of the sending is an error of its own."""
     outcome = out.outcome(sent.message, sync=sync)
-    if outcome.status == "failed" and outcome.error and sent.message.error_code != NOT_WANTED:
+    if outcome.status == "failed" and outcome.error and sent.message.error_code not in NOT_WANTED:
         return 500, out.failure(sent.message, outcome.error)
     return 200, outcome

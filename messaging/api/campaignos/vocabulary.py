@@ -67,6 +67,7 @@ FAILURE_OUT: dict[str, FailureWord] = {
     "contact_unreachable": "CONTACT_UNREACHABLE",
     "invalid_recipient": "CONTACT_UNREACHABLE",
     "suppressed": "CONTACT_OPTED_OUT",
+    "recipient_opted_out": "CONTACT_OPTED_OUT",
     "provider_not_configured": "CHANNEL_NOT_CONFIGURED",
     "template_not_found": "TEMPLATE_NOT_FOUND",
     "missing_variables": "RENDER_ERROR",

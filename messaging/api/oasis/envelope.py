@@ -82,6 +82,7 @@ BY_CODE: Final[Mapping[str, Meaning]] = {
     "contact_not_found": INVALID_RECIPIENT,
     "contact_unreachable": INVALID_RECIPIENT,
     "suppressed": INVALID_RECIPIENT,
+    "recipient_opted_out": INVALID_RECIPIENT,
     "template_not_found": TEMPLATE_NOT_FOUND,
     "encryption_failed": ENCRYPTION_ERROR,
     "encryption_not_configured": ENCRYPTION_ERROR,
