@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from messaging.content.templates import Origin
+from messaging.dispatch.selectors import due_at
 from messaging.models import Contact, Message, MessageEvent, WebhookDelivery
 from messaging.people.consent import by_channel
 from messaging.state import Priority, Status
@@ -75,7 +76,7 @@ def message(row: Message, origin: Origin | None) -> dict[str, Any]:
         "created_at": moment(row.created_at),
         "scheduled_at": moment(row.scheduled_at),
         "expires_at": moment(row.expires_at),
-        "next_attempt_at": moment(row.next_attempt_at),
+        "next_attempt_at": moment(due_at(row)),
         **{name: moment(getattr(row, name)) for name in _STAMPS},
     }
 

@@ -16,10 +16,10 @@ from messaging.api.common.rendering import encode
 from messaging.api.v1.serializers import messages as v1_messages
 from messaging.api.v1.serializers import people as v1_people
 from messaging.content import templates
-from messaging.dispatch import selectors
+from messaging.dispatch import control, selectors
 from messaging.models import Contact, Message, Workspace
 from messaging.people import contacts
-from messaging.state import Standing, Status
+from messaging.state import Cause, Standing, Status
 from messaging.webhooks import campaignos, documents, feeding
 from tests.factories import accept_message, make_template, make_workspace
 
@@ -65,13 +65,20 @@ def bare(db: None) -> Message:
 
 
 @pytest.fixture
+def held(bare: Message) -> Message:
+    """A message of a campaign that is paused."""
+    control.hold_many(ids=[bare.id], cause=Cause.OPERATOR)
+    return selectors.message(workspace_id=bare.workspace_id, message_id=bare.id)
+
+
+@pytest.fixture
 def person(db: None) -> Contact:
     workspace: Workspace = make_workspace()
     fields = {"email": "ann@example.com", "name": "Ann Lee", "tags": ["new"], "attributes": {"a": 1}, "locale": "en"}
     return contacts.create(workspace_id=workspace.id, fields=fields)
 
 
-@pytest.mark.parametrize("which", ["full", "bare"])
+@pytest.mark.parametrize("which", ["full", "bare", "held"])
 def test_a_message_is_told_as_the_canonical_api_shows_it(request: pytest.FixtureRequest, which: str) -> None:
     row: Message = request.getfixturevalue(which)
     origin = templates.origins([row]).get(row.content_id)
