@@ -162,14 +162,15 @@ def _database(url: str) -> dict[str, Any]:
         options["prepare_threshold"] = 0
     options["options"] = " ".join(guards)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgres",
         "NAME": unquote(parts.path.lstrip("/")) or "dispatch",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0 if PROCESS == "api" else 600,
-        "CONN_HEALTH_CHECKS": True,
+        # Connections of the pool are looked at by the backend.
+        "CONN_HEALTH_CHECKS": PROCESS != "api",
         "OPTIONS": options,
     }
 

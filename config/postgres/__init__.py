@@ -1,0 +1,1 @@
+"""Django's PostgreSQL as the API uses it."""
