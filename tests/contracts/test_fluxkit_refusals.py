@@ -164,6 +164,11 @@ def test_what_is_not_json_has_no_fields(caller: Caller, path: str, body: bytes) 
     refused(answer, 400, "VALIDATION_ERROR", json.loads(answer.content)["error"]["message"], {})
 
 
+def test_a_byte_order_mark_before_the_body_is_passed_over(caller: Caller) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(EMAIL).encode()
+    assert read(caller.post("/messaging/email", body, Prefer="respond-async"))["status"] == "queued"
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_that_is_no_object_has_no_fields(caller: Caller, path: str) -> None:
     refused(caller.post(path, []), 400, "VALIDATION_ERROR", "Expected object, got array", {})

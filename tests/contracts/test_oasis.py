@@ -407,6 +407,7 @@ def test_dates_bound_when_messages_were_created(caller: Caller) -> None:
     today, before, after = at.date(), at - timedelta(seconds=1), at + timedelta(seconds=1)
     for query, found in (
         (f"startDate={today}&endDate={today}", True),
+        (f"startDate={today}&endDate=9999-12-31", True),
         (f"startDate={today + timedelta(days=1)}", False),
         (f"endDate={today - timedelta(days=1)}", False),
         (f"startDate={before:%Y-%m-%dT%H:%M:%SZ}&endDate={after:%Y-%m-%dT%H:%M:%S}", True),
@@ -436,7 +437,6 @@ def test_lists_are_sorted_and_paged(caller: Caller) -> None:
         ("type=Fax", ["type"]),
         ("startDate=yesterday", ["startDate"]),
         ("endDate=2026-02-30", ["endDate"]),
-        ("endDate=9999-12-31", ["endDate"]),
         ("sortBy=size", ["sortBy"]),
         ("sortOrder=up", ["sortOrder"]),
         ("mailbox=all", ["mailbox"]),

@@ -80,6 +80,8 @@ def told(answer: HttpResponse, message: str) -> None:
         (TEXT.encode(), "application/x-www-form-urlencoded", TEXT),
         (TEXT.encode(), "", TEXT),
         (b'"quoted"', PLAIN, '"quoted"'),
+        (b'\xef\xbb\xbf"marked"', "application/json", "marked"),
+        (b"\xef\xbb\xbfmarked", PLAIN, "marked"),
         (b'"not closed', "application/json", '"not closed'),
         (b"[hi] there", "application/json", "[hi] there"),
         (b"42", "application/json", "42"),

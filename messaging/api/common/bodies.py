@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -122,11 +123,12 @@ def decode(body: bytes) -> Any:
 
 
 def decode_unscreened(body: bytes) -> Any:
-    """Read one JSON value; whoever asks screens its parts.
+    """Read one JSON value; whoever asks screens its parts. A byte order mark before it is passed over (RFC 8259, 8.1).
 
     Raises:
         Malformed: it is not one JSON value.
     """
+    body = body.removeprefix(BOM_UTF8)
     try:
         if len(body) > STRICT_BYTES:
             return msgspec.json.decode(body)

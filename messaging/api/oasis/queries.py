@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeVar
 
 from django.http import QueryDict
@@ -71,6 +71,8 @@ class Query:
             # A plus that was not escaped arrives as a space.
             moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
             if end and _DATE.match(text):
+                if moment.date() == date.max:
+                    return None
                 moment += timedelta(days=1)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):

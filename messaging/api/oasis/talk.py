@@ -120,7 +120,7 @@ def _decoded(body: bytes) -> str:
     if not body.strip():
         raise _no_body()
     try:
-        return body.decode()
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Malformed.at("", Malformed.code, "The body is not in UTF-8.") from None
 
