@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import client, surfaces
+from tests.bench import client, hooks, raw, surfaces
 from tests.bench.figures import Figures, percentile
 from tests.bench.ground import Ground
 from tests.bench.stacks import Dispatch, Handwritten, Stack
@@ -176,6 +176,23 @@ def urgent(bench: Bench) -> None:
         )
 
 
+def told(bench: Bench) -> None:
+    """Events told to one endpoint that answers at once, from the first request to the last."""
+    count = max(200, bench.messages // _SLOWER * 4)
+    listener = hooks.Listener(bench.ground, bench.dispatch)
+    bench.ground.hold(hooks.TELLER)
+    try:
+        bench.drained(bench.dispatch, count)
+        hooks.await_waiting(bench.dispatch.database_url, count)
+        bench.ground.settle()
+    finally:
+        bench.ground.release(hooks.TELLER)
+    ours = hooks.rate(listener, count)
+    listener.leave()
+    note = _noting(bench, f"webhooks, {raw.AT_ONCE} at a time", ours, unit="events/s")
+    note("requests, signed", bench.raw("hooks", count, str(listener.port)))
+
+
 def words(bench: Bench) -> None:
     """The same deeds through every surface, and sends whose outcome is waited for."""
     bench.dispatch.await_sent()
@@ -220,5 +237,6 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "latency": latency,
     "urgent": urgent,
     "surfaces": words,
+    "hooks": told,
 }
 """Cases of which every round is measured."""

@@ -2,18 +2,24 @@
 
     python -m tests.bench.raw copy COUNT DATABASE_URL
     python -m tests.bench.raw smtp COUNT PORT
+    python -m tests.bench.raw hooks COUNT PORT
 
-Two processes each; prints the seconds between their common start and the last one's end.
+Two processes each, for webhooks the threads of one; prints the seconds between their common start and the last one's
+end.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
+import queue
 import smtplib
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -23,11 +29,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+import requests
+from standardwebhooks import Webhook
 
 from tests.bench import content
 
 PROCESSES = 2
 BATCH = 1000
+AT_ONCE = 12
+"""Requests that one endpoint is given at a time (messaging.webhooks.sending.SHARES)."""
 _TABLES = {"raw_message": "messaging_message", "raw_event": "messaging_messageevent"}
 _MESSAGE_COLUMNS = (
     "id, workspace_id, content_id, batch_id, author_id, channel, priority, recipient, name, subject, metadata, "
@@ -87,6 +97,42 @@ def smtp(barrier: Barrier, count: int, port: str) -> None:
             server.sendmail("bench@example.com", [to], letter)
 
 
+def hooks(barrier: Barrier, count: int, port: str) -> None:
+    """Post webhooks by requests, signed by the library of Standard Webhooks; each thread keeps its connection."""
+    signer = Webhook("whsec_" + b64encode(b"k" * 32).decode())
+    bodies = queue.SimpleQueue[str]()
+    for number in range(count):
+        bodies.put(_event(number))
+
+    def work() -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            while True:
+                try:
+                    body = bodies.get_nowait()
+                except queue.Empty:
+                    return
+                name, now = str(_key()), datetime.now(UTC)
+                headers = {
+                    "content-type": "application/json",
+                    "webhook-id": name,
+                    "webhook-timestamp": str(int(now.timestamp())),
+                    "webhook-signature": signer.sign(msg_id=name, timestamp=now, data=body),
+                }
+                session.post(f"http://127.0.0.1:{port}/hook", data=body, headers=headers).raise_for_status()
+
+    barrier.wait()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(work) for _ in range(AT_ONCE)]:
+            done.result()
+
+
+def _event(number: int) -> str:
+    """What an endpoint is told, about as long as ours."""
+    message = {"id": str(_key()), "to": content.address(number), "subject": content.SUBJECT, "filling": "x" * 1000}
+    return json.dumps({"type": "message.sent", "timestamp": str(datetime.now(UTC)), "data": {"message": message}})
+
+
 def _letter(number: int) -> bytes:
     letter = EmailMessage(policy=SMTP)
     letter["From"], letter["To"] = "Bench <bench@example.com>", content.address(number)
@@ -97,11 +143,11 @@ def _letter(number: int) -> bytes:
     return letter.as_bytes()
 
 
-def measure(work: Callable[..., None], count: int, *arguments: str) -> float:
+def measure(work: Callable[..., None], count: int, *arguments: str, processes: int = PROCESSES) -> float:
     """Seconds that the processes take together, from the moment that all are ready."""
-    barrier = multiprocessing.Barrier(PROCESSES + 1)
+    barrier = multiprocessing.Barrier(processes + 1)
     children = [
-        multiprocessing.Process(target=work, args=(barrier, count // PROCESSES, *arguments)) for _ in range(PROCESSES)
+        multiprocessing.Process(target=work, args=(barrier, count // processes, *arguments)) for _ in range(processes)
     ]
     for child in children:
         child.start()
@@ -119,4 +165,5 @@ if __name__ == "__main__":
     which, number, argument = sys.argv[1:]
     if which == "copy":
         make_tables(argument)
-    sys.stdout.write(repr(measure({"copy": copy, "smtp": smtp}[which], int(number), argument)))
+    work = {"copy": copy, "smtp": smtp, "hooks": hooks}[which]
+    sys.stdout.write(repr(measure(work, int(number), argument, processes=1 if work is hooks else PROCESSES)))

@@ -107,7 +107,7 @@ class Dispatch(Stack):
 
     def start(self) -> None:
         self.database_url = self.ground.env["DATABASE_URL"]
-        env = {**self.ground.env, "EMAIL_URL": f"smtp://127.0.0.1:{self.ground.smtp_port}"}
+        env = {**self.ground.env, "EMAIL_URL": f"smtp://127.0.0.1:{self.ground.smtp_port}", "EGRESS_ALLOW": "127.0.0.1"}
         self.ground.run("manage.py", "migrate", "--verbosity", "0", env=env)
         printed = self.ground.run("manage.py", "bootstrap", env=env)
         self.authorization = "Bearer " + json.loads(printed.strip().splitlines()[-1])["api_key"]
