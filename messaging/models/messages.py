@@ -141,16 +141,21 @@ class Message(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["workspace", "id"], name="message_workspace", condition=_SHOWN),
+            models.Index(fields=["workspace", "id"], include=["test"], name="message_workspace", condition=_SHOWN),
             models.Index(
-                fields=["workspace", "status", "id"], include=["channel"], name="message_status", condition=_SHOWN
+                fields=["workspace", "status", "id"],
+                include=["channel", "test"],
+                name="message_status",
+                condition=_SHOWN,
             ),
             models.Index(
                 fields=["workspace", "id"],
                 name="message_retrying",
                 condition=models.Q(status="QUEUED", attempts__gt=0) & _SHOWN,
             ),
-            models.Index(fields=["workspace", "channel", "id"], name="message_channel", condition=_SHOWN),
+            models.Index(
+                fields=["workspace", "channel", "id"], include=["test"], name="message_channel", condition=_SHOWN
+            ),
             models.Index("workspace", Collate(Lower("recipient"), "C"), "id", name="message_recipient"),
             models.Index(
                 fields=["workspace", "author", "id"],

@@ -89,6 +89,19 @@ def demand_mode(caller: Caller, *, test: bool) -> None:
         demand_live(caller)
 
 
+def mode_seen(caller: Caller, asked: bool | None = None) -> bool:
+    """Whether lists, mailboxes and figures show a caller messages in test mode, and no others, rather than live ones.
+
+    A test key sees the test mode. A live key and a person see what is live, unless they ask for the test mode.
+
+    Raises:
+        Forbidden: the caller uses a test key and asks for live messages.
+    """
+    if asked is False:
+        demand_live(caller)
+    return caller.test or asked is True
+
+
 def demand_grant(caller: Caller, role: Role) -> None:
     """Refuse to give, or to touch, a role that reaches further than the caller does.
 

@@ -42,10 +42,10 @@ TEMPLATE_SORTS: dict[TemplateSort, catalogue.Sort] = {
 }
 
 
-def messages(workspace_id: UUID, listing: Listing[MessageQuery]) -> list[tuple[Message, Place]]:
-    """The messages of a page and one more, each with its place."""
+def messages(workspace_id: UUID, listing: Listing[MessageQuery], *, test: bool) -> list[tuple[Message, Place]]:
+    """The messages of a page and one more, each with its place; those in test mode, or the others."""
     query = listing.query
-    where = message_filter(query)
+    where = replace(message_filter(query), test=test)
     if query.sort_by == "status":
         return _by_status(workspace_id, where, listing)
     sort = SORTS[query.sort_by]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -15,6 +17,7 @@ from messaging.api.fluxkit import serializers as out
 from messaging.api.fluxkit.envelope import View, operation
 from messaging.api.fluxkit.serializers import Email, LogsQuery, Sms, TemplateEmail, WhatsApp
 from messaging.dispatch import selectors
+from messaging.tenancy.access import mode_seen
 
 READ, WRITE = "messages:read", "messages:write"
 SENDING = (IDEMPOTENCY_KEY, PREFER)
@@ -82,7 +85,7 @@ class LogList(View):
     def get(self, request: Request) -> HttpResponse:
         """List messages, the newest first."""
         query = self.query(LogsQuery)
-        workspace_id, where = self.caller.workspace_id, query.where()
+        workspace_id, where = self.caller.workspace_id, replace(query.where(), test=mode_seen(self.caller))
         rows = selectors.messages(workspace_id=workspace_id, where=where, offset=query.offset, limit=query.limit)
         return answer(out.logs(rows, selectors.total(workspace_id=workspace_id, where=where), query))
 

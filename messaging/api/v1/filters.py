@@ -21,7 +21,7 @@ from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import FieldError, Invalid
 from messaging.models import Message
 from messaging.state import Status
-from messaging.tenancy.access import Caller
+from messaging.tenancy.access import Caller, mode_seen
 
 _CODES = {"invalid_choice": "invalid_choice", "max_value": "out_of_range", "min_value": "out_of_range"}
 
@@ -136,8 +136,12 @@ class Listing:
         self.cursor: Cursor | None = cursors.read(text, query=self.query) if text else None
 
 
-def message_filter(values: Mapping[str, Any]) -> MessageFilter:
-    """The cleaned parameters in the domain's words."""
+def message_filter(caller: Caller, values: Mapping[str, Any]) -> MessageFilter:
+    """The cleaned parameters in the domain's words.
+
+    Raises:
+        Forbidden: see `access.mode_seen`.
+    """
     return MessageFilter(
         statuses=values["status"],
         channels=values["channel"],
@@ -147,7 +151,7 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
         campaign_id=values["campaign"],
         batch_id=values["batch"],
         error_code=values["error_code"] or None,
-        test=None if values["test"] in {"", None} else values["test"],
+        test=_mode(caller, values),
         created_after=values["created_after"],
         created_before=values["created_before"],
         q=values["q"] or None,
@@ -155,14 +159,22 @@ def message_filter(values: Mapping[str, Any]) -> MessageFilter:
 
 
 def scope_of(caller: Caller, values: Mapping[str, Any]) -> Scope:
-    """Which messages are counted; those of test mode only where they are asked for, and then no others."""
+    """Which messages are counted.
+
+    Raises:
+        Forbidden: see `access.mode_seen`.
+    """
     return Scope(
         workspace_id=caller.workspace_id,
         channels=values["channel"],
         template_id=values.get("template"),
         campaign_id=values.get("campaign"),
-        test=values["test"] is True,
+        test=_mode(caller, values),
     )
+
+
+def _mode(caller: Caller, values: Mapping[str, Any]) -> bool:
+    return mode_seen(caller, None if values["test"] in {"", None} else values["test"])
 
 
 def timeframe_of(values: Mapping[str, Any]) -> Timeframe:

@@ -35,7 +35,7 @@ MESSAGES = (
     OpenApiParameter("created_before", datetime, description="The first moment that is not wanted any more."),
     OpenApiParameter("error_code", str),
     OpenApiParameter("q", str, description="A message's id, its recipient or the provider's id for it, exactly."),
-    OpenApiParameter("test", bool),
+    OpenApiParameter("test", bool, description="Messages in test mode instead of the others."),
     OpenApiParameter("ordering", str, enum=["created_at", "-created_at"]),
     *PAGE,
 )

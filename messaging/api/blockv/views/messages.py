@@ -22,7 +22,7 @@ from messaging.api.common.rendering import answer
 from messaging.dispatch import control, selectors
 from messaging.errors import NotFound, TransitionRefused
 from messaging.state import Cause
-from messaging.tenancy.access import demand_mode
+from messaging.tenancy.access import demand_mode, mode_seen
 
 READ, WRITE = "messages:read", "messages:write"
 
@@ -33,9 +33,9 @@ class MessageList(View):
     @operation("list_messages", answers={200: out.Messages}, parameters=queries.parameters(MessageQuery))
     def get(self, request: Request) -> HttpResponse:
         """List messages."""
-        workspace_id = self.caller.workspace_id
+        workspace_id, test = self.caller.workspace_id, mode_seen(self.caller)
         listing = tokens.listing(request._request, MessageQuery, workspace_id=workspace_id)
-        rows, token = listing.page(lists.messages(workspace_id, listing))
+        rows, token = listing.page(lists.messages(workspace_id, listing, test=test))
         return answer(out.Messages(messages=[out.message(row) for row in rows], next=token))
 
 

@@ -20,7 +20,7 @@ from messaging.api.common.rendering import answer
 from messaging.campaigns import plans, progress
 from messaging.errors import NotFound
 from messaging.people import contacts, events
-from messaging.tenancy.access import Caller
+from messaging.tenancy.access import Caller, mode_seen
 
 READ = "analytics:read"
 DAYS = 30
@@ -28,7 +28,7 @@ DAYS = 30
 
 def scope_of(caller: Caller, *, campaign_id: UUID | None = None) -> Scope:
     """The messages that this surface shows; a test key counts those of test mode, and no others."""
-    return Scope(workspace_id=caller.workspace_id, channels=CHANNELS, campaign_id=campaign_id, test=caller.test)
+    return Scope(workspace_id=caller.workspace_id, channels=CHANNELS, campaign_id=campaign_id, test=mode_seen(caller))
 
 
 def shown_here(rows: QuerySet[models.Campaign]) -> QuerySet[models.Campaign]:

@@ -24,7 +24,7 @@ from messaging.dispatch.selectors import MessageFilter
 from messaging.errors import DispatchError, Invalid
 from messaging.people import contacts, events, imports, merging, search
 from messaging.privacy.export import gather
-from messaging.tenancy.access import Caller, demand
+from messaging.tenancy.access import Caller, demand, mode_seen
 
 READ, WRITE = "contacts:read", "contacts:write"
 READ_MESSAGES = "messages:read"
@@ -122,7 +122,7 @@ def profile(caller: Caller, contact_id: UUID) -> out.ContactProfile:
     contact = contacts.get(workspace_id=caller.workspace_id, contact_id=contact_id)
     sent: list[models.Message] = []
     if READ_MESSAGES in caller.scopes:
-        where = MessageFilter(contact=str(contact.id), channels=CHANNELS)
+        where = MessageFilter(contact=str(contact.id), channels=CHANNELS, test=mode_seen(caller))
         sent = selectors.messages(workspace_id=caller.workspace_id, where=where, limit=LATEST)
     return out.profile(
         contact,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -19,7 +20,7 @@ from messaging.api.common.sending import send
 from messaging.dispatch import selectors
 from messaging.errors import DispatchError, NotFound
 from messaging.people import contacts
-from messaging.tenancy.access import Caller
+from messaging.tenancy.access import Caller, mode_seen
 
 READ, WRITE = "messages:read", "messages:write"
 
@@ -31,7 +32,7 @@ class MessageList(View):
     def get(self, request: Request) -> HttpResponse:
         """List the workspace's messages, the newest first."""
         query = self.query(out.MessageQuery)
-        workspace_id, where = self.caller.workspace_id, query.where()
+        workspace_id, where = self.caller.workspace_id, replace(query.where(), test=mode_seen(self.caller))
         rows = selectors.messages(workspace_id=workspace_id, where=where, offset=query.offset, limit=query.limit)
         total = selectors.total(workspace_id=workspace_id, where=where)
         return answer(paged(rows, out.row, query=query, total=total.number, estimated=total.estimated))

@@ -25,6 +25,7 @@ from messaging.errors import Invalid, NotFound
 from messaging.inbox import conversations, feed
 from messaging.inbox.feed import Reader
 from messaging.state import Status
+from messaging.tenancy.access import mode_seen
 
 AVATARS: Final = "avatars"
 _IDS: Final = {"type": "array", "items": {"type": "string", "format": "uuid"}}
@@ -45,7 +46,7 @@ class ReaderView(AvatarView):
     @property
     def reader(self) -> Reader:
         caller = self.caller
-        return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=caller.test)
+        return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=mode_seen(caller))
 
     def marked_ids(self, request: Request) -> list[UUID]:
         talk.check_kind(request._request)
@@ -121,7 +122,7 @@ class Conversation(ReaderView):
             beyond=None,
             limit=limit,
             offset=offset,
-            test=self.caller.test,
+            test=mode_seen(self.caller),
         )
         return answer(_results(out.between(rows)))
 

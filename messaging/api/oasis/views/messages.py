@@ -27,6 +27,7 @@ from messaging.dispatch.revision import revise
 from messaging.dispatch.selectors import MessageFilter, Sort
 from messaging.errors import DispatchError
 from messaging.state import Cause
+from messaging.tenancy.access import mode_seen
 
 REASON: Final = "Cancelled by the user"
 
@@ -68,7 +69,7 @@ class MessageList(AvatarView):
         ascending = query.word("sortOrder", _ORDERS, False)
         query.check()
         party = reach.party_of(self.caller) if mine or not reach.manages(self.caller) else None
-        where = replace(where, party=party, test=self.caller.test)
+        where = replace(where, party=party, test=mode_seen(self.caller))
         workspace_id = self.caller.workspace_id
         rows = selectors.messages(
             workspace_id=workspace_id, where=where, sort=sort, ascending=ascending, offset=offset, limit=limit

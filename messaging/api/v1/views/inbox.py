@@ -20,6 +20,7 @@ from messaging.api.v1.parameters import INBOX, PAGE
 from messaging.api.v1.serializers import inbox as out
 from messaging.inbox import conversations, feed
 from messaging.inbox.feed import Reader
+from messaging.tenancy.access import mode_seen
 
 READ = "messages:read"
 
@@ -30,7 +31,7 @@ class InboxView(View):
     @property
     def reader(self) -> Reader:
         caller = self.caller
-        return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=caller.test)
+        return Reader(workspace_id=caller.workspace_id, avatar_id=caller.avatar_id, test=mode_seen(caller))
 
     def paged(self, found: Slice[Any], listing: Listing) -> HttpResponse:
         shown = dict(zip((row.id for row in found.rows), out.items(found.rows), strict=True))
@@ -110,7 +111,7 @@ class Conversation(InboxView):
                 ascending=ascending,
                 beyond=beyond,
                 limit=limit,
-                test=self.caller.test,
+                test=mode_seen(self.caller),
             )
 
         found = cursors.turn(fetch, cursor=listing.cursor, ascending=True, limit=listing.limit)

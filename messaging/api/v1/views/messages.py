@@ -46,7 +46,7 @@ class MessageList(View):
         """List messages, the newest first."""
         workspace_id = self.caller.workspace_id
         listing = Listing(request._request, MessageFilters, workspace_id=workspace_id)
-        where = message_filter(listing.values)
+        where = message_filter(self.caller, listing.values)
 
         def fetch(beyond: UUID | None, ascending: bool, limit: int) -> list[models.Message]:
             return selectors.messages(
