@@ -12,6 +12,7 @@ from uuid import UUID, SafeUUID
 _COUNTER_BITS = 26
 _COUNTER_LIMIT = 1 << _COUNTER_BITS
 _RANDOM_BYTES = 6
+_START_BYTES = (_COUNTER_BITS - 2) // 8
 _VARIANT = 0b10 << 62
 _UNKNOWN = SafeUUID.unknown
 _lock = threading.Lock()
@@ -19,14 +20,14 @@ _last_ms = 0
 _counter = 0
 
 
-def _next(count: int) -> tuple[int, int]:
+def _next(count: int, start: bytes) -> tuple[int, int]:
     """A millisecond and the first of so many counts within it, never going back within this process."""
     global _last_ms, _counter
     with _lock:
         now = time.time_ns() // 1_000_000
         if now > _last_ms:
             _last_ms = now
-            first = secrets.randbits(_COUNTER_BITS - 2)
+            first = int.from_bytes(start)
         elif _counter + count < _COUNTER_LIMIT:
             first = _counter + 1
         else:
@@ -38,7 +39,8 @@ def _next(count: int) -> tuple[int, int]:
 
 def uuid7() -> UUID:
     """A new key, greater than every key that this process made before."""
-    return UUID(int=_value(*_next(1), secrets.token_bytes(_RANDOM_BYTES)))
+    random = secrets.token_bytes(_START_BYTES + _RANDOM_BYTES)
+    return _uuid(_value(*_next(1, random[:_START_BYTES]), random[_START_BYTES:]))
 
 
 def uuid7_many(count: int) -> list[UUID]:
@@ -53,8 +55,8 @@ def uuid7_texts(count: int) -> list[str]:
 
 def _values(count: int) -> Iterator[int]:
     # One call to the system for all of them, which takes longer than the rest.
-    random, size = secrets.token_bytes(_RANDOM_BYTES * count), _RANDOM_BYTES
-    ms, first = _next(count)
+    random, size = secrets.token_bytes(_RANDOM_BYTES * count + _START_BYTES), _RANDOM_BYTES
+    ms, first = _next(count, random[-_START_BYTES:])
     for place in range(count):
         yield _value(ms, first + place, random[place * size : (place + 1) * size])
 

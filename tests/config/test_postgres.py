@@ -27,7 +27,7 @@ def pooled() -> Iterator[DatabaseWrapper]:
     """A connection as the API's threads have it."""
     options = {"pool": {"min_size": 1, "max_size": 2, "timeout": PATIENCE}}
     wrapper = DatabaseWrapper(
-        {**connections["default"].settings_dict, "NAME": "postgres", "CONN_MAX_AGE": 0, "OPTIONS": options}, "pooled"
+        {**connections["default"].settings_dict, "NAME": "postgres", "CONN_MAX_AGE": 0, "OPTIONS": options}, "default"
     )
     yield wrapper
     wrapper.close()
