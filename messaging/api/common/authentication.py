@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
+from uuid import UUID
 
 from django.http import HttpRequest, QueryDict
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -17,13 +19,17 @@ from messaging.models import User
 from messaging.tenancy import keys, workspaces
 from messaging.tenancy.access import Caller
 
+_DIGITS = re.compile(r"(?:ws_)?([0-9a-f]{32})", re.IGNORECASE)
+
 
 def named_workspace(request: Request | HttpRequest) -> str | None:
-    """The id or slug in `X-Workspace`, if the request names one."""
+    """The id or slug in `X-Workspace`, if the request names one; an id in any spelling that a surface shows it in."""
     name = request.META.get("HTTP_X_WORKSPACE")
-    if name is not None:
-        one_line(name)
-    return name
+    if name is None:
+        return None
+    one_line(name)
+    digits = _DIGITS.fullmatch(name)
+    return str(UUID(digits[1])) if digits else str(name)
 
 
 def bearer(request: Request | HttpRequest) -> str | None:

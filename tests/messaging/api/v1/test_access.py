@@ -289,7 +289,8 @@ def test_a_key_may_come_as_a_bearer_token(caller: Caller) -> None:
 
 
 def test_a_key_is_bound_to_its_workspace(caller: Caller, stranger: Caller) -> None:
-    for name in (str(caller.workspace.id), str(caller.workspace.id).upper(), caller.workspace.slug):
+    key = caller.workspace.id
+    for name in (str(key), str(key).upper(), key.hex, f"ws_{key.hex}", caller.workspace.slug):
         read(caller.get("/api/v1/me", X_Workspace=name))
     for name in (str(stranger.workspace.id), stranger.workspace.slug, "nothing", ""):
         assert_problem(caller.get("/api/v1/me", X_Workspace=name), 404, "workspace_not_found")
@@ -327,7 +328,7 @@ def test_a_person_enters_the_first_workspace_joined_or_the_one_named(caller: Cal
         "mode": "live",
         "api_key_id": None,
     }
-    for name in (str(second.id), second.slug):
+    for name in (str(second.id), f"ws_{second.id.hex}", second.slug):
         entered = read(ann.get("/api/v1/me", X_Workspace=name))
         assert (entered["workspace"]["slug"], entered["role"]) == (second.slug, "viewer")
     for name in (str(make_workspace().id), "nothing", str(uuid7())):
