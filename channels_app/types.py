@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import msgspec
+
 
 class Channel(StrEnum):
     """A way to reach a recipient."""
@@ -118,9 +120,8 @@ class Device:
     auth: str = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutboundMessage:
-    """One rendered message on its way to one recipient."""
+class OutboundMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One rendered message on its way to one recipient. It shows no more of itself than who it is: see `__repr__`."""
 
     id: UUID
     workspace_id: UUID
@@ -128,19 +129,19 @@ class OutboundMessage:
     address: str
     name: str = ""
     subject: str = ""
-    html: str = field(default="", repr=False)
+    html: str = ""
     """The HTML body, or empty."""
-    text: str = field(default="", repr=False)
+    text: str = ""
     """The plain-text body, or empty."""
     shared: SharedContent
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    data: Mapping[str, Any] = {}
     """The message's own data, for channels that carry values beside the text."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
+    headers: Mapping[str, str] = {}
     """Headers of this recipient alone, such as an e-mail's List-Unsubscribe; they win over the shared ones."""
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credentials: Mapping[str, str] = {}
     """Secrets that belong to this recipient, such as the keys that sign a webhook; never logged, never kept."""
-    document: str | None = field(default=None, repr=False)
+    document: str | None = None
     """What a webhook carries, to the letter; by default the message itself."""
     known_as: UUID | None = None
     """The id that the recipient is given, where it is not the message's own."""
@@ -154,6 +155,9 @@ class OutboundMessage:
     """Tries at the provider, this one included; starts at 1."""
     throttles: int = 0
     """Times that a provider asked to wait with this message; being throttled costs no attempt."""
+
+    def __repr__(self) -> str:
+        return f"OutboundMessage(id={self.id}, channel={self.channel})"
 
 
 class ReceiptKind(StrEnum):

@@ -17,6 +17,8 @@ from email.utils import formatdate
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from channels_app.adapters.mime_headers import (
     HARD_LINE,
     Mailbox,
@@ -48,8 +50,7 @@ OPAQUE: Final = "application/octet-stream"
 """The type of plain bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(msgspec.Struct, frozen=True):
     """One e-mail, ready for the wire: dots stuffed, CRLF throughout, without the final dot."""
 
     message_id: str
@@ -148,7 +149,7 @@ class Frame:
         return Letter(
             message_id=message_id,
             sender=self._addresses.sender.address,
-            recipients=(recipient, *(other for other in self._others if other != recipient)),
+            recipients=(recipient, *[other for other in self._others if other != recipient]),
             internationalised=self._internationalised or not recipient.isascii(),
             head=head,
             tail=tail,

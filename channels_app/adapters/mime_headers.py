@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 import idna
+import msgspec
 
 from channels_app.addresses import normalise
 from channels_app.errors import InvalidAddress, InvalidMessage
@@ -41,8 +41,7 @@ _WORD_BYTES: Final = 45
 _PARAMETER_CHARS: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(msgspec.Struct, frozen=True):
     """A name and an address in wire spelling: the domain in ASCII, the local part as it is."""
 
     name: str

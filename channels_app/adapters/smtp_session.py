@@ -127,7 +127,7 @@ class SmtpSession(Lane):
     def _transact(
         self, connection: Connection, letter: Letter, pile: _Pile, deadline: float, may_send: Callable[[], bool]
     ) -> Outcome:
-        unfit = _unfit(connection, letter)
+        unfit = None if connection.is_ahead else _unfit(connection, letter)
         if unfit is not None:
             return unfit
         try:

@@ -12,8 +12,9 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from channels_app.sockets import Unreachable, dial
 from channels_app.words import cleaned
@@ -22,7 +23,7 @@ REPLY_LIMIT: Final = 64 * 1024
 """Bytes in one reply; what goes on longer is nonsense."""
 ONE_RECORD: Final = 16 * 1024
 """Bytes that TLS carries as a whole or not at all, so that what had left of them is known."""
-_REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)\Z", re.DOTALL)
+_REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})([ -]?)([^\n]*)\n")
 _QUALIFIED: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 
 
@@ -37,8 +38,7 @@ class Lost(Exception):
         """Bytes that had left of what was being sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A server's answer to one command."""
 
     code: int
@@ -65,7 +65,8 @@ class Wire:
     def __init__(self, host: str, port: int, deadline: float) -> None:
         self.deadline = deadline
         self._host = host
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._read = 0
         try:
             self._socket = dial(host, port, deadline, socket.socket)
         except Unreachable as unreachable:
@@ -83,7 +84,7 @@ class Wire:
         Raises:
             Lost: the server's certificate or its TLS is refused.
         """
-        self._buffer.clear()
+        self._buffer, self._read = b"", 0
         try:
             self._socket.settimeout(self._left())
             self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
@@ -120,14 +121,18 @@ class Wire:
         texts: list[bytes] = []
         size = 0
         while True:
-            line = self._line()
-            size += len(line)
-            found = _REPLY_LINE.match(line)
-            if found is None or size > REPLY_LIMIT:
-                raise Lost("protocol_error", f"the server answered {cleaned(line)[:60]!r}")
-            texts.append(found[3])
-            if found[2] != b"-":
-                return Reply(int(found[1]), tuple(texts))
+            found = _REPLY_LINE.match(self._buffer, self._read)
+            if found is None:
+                self._read_on()
+                continue
+            code, more, text = found.groups()
+            size += found.end() - self._read
+            self._read = found.end()
+            if size > REPLY_LIMIT:
+                raise Lost("protocol_error", f"the server answered {cleaned(text)[:60]!r}")
+            texts.append(text.removesuffix(b"\r"))
+            if more != b"-":
+                return Reply(int(code), tuple(texts))
 
     def ask(self, command: str) -> Reply:
         """Send one command and read its reply.
@@ -163,7 +168,7 @@ class Wire:
 
     def is_quiet(self) -> bool:
         """Tell whether the server has said nothing unasked: a farewell or the end of the stream."""
-        if self._closed or self._buffer:
+        if self._closed or self._read < len(self._buffer):
             return False
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return False
@@ -185,17 +190,19 @@ class Wire:
         except OSError:
             return
 
-    def _line(self) -> bytes:
-        end = self._buffer.find(b"\n")
-        while end < 0:
-            known = len(self._buffer)
-            if known > REPLY_LIMIT:
-                raise Lost("protocol_error", "the server sends a line without end")
-            self._buffer += self._received()
-            end = self._buffer.find(b"\n", known)
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line.removesuffix(b"\r")
+    def _read_on(self) -> None:
+        """Receive more of a line that is not whole yet.
+
+        Raises:
+            Lost: it is whole, and no reply; or it has no end, or nothing more comes.
+        """
+        rest = self._buffer[self._read :]
+        line, newline, _ = rest.partition(b"\n")
+        if newline:
+            raise Lost("protocol_error", f"the server answered {cleaned(line)[:60]!r}")
+        if len(rest) > REPLY_LIMIT:
+            raise Lost("protocol_error", "the server sends a line without end")
+        self._buffer, self._read = rest + self._received(), 0
 
     def _received(self) -> bytes:
         try:

@@ -156,9 +156,10 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
         EncryptionFailed: it is sealed and does not open.
     """
     with _lock:
-        if content_id in _kept:
+        found = _kept.get(content_id)
+        if found is not None:
             _kept.move_to_end(content_id)
-            return _kept[content_id]
+            return found
     loaded = _read(content_id, html=html)
     with _lock:
         _kept[content_id] = loaded

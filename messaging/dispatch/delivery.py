@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import Error, close_old_connections
+from msgspec import structs
 
 from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Accepted, Ambiguous, OutboundMessage, Permanent, Receipt, Throttled, Transient
@@ -137,6 +137,7 @@ class _Run:
         self.left_out: dict[UUID, Mapping[str, Sequence[str]]] = {}
         self.gone: set[UUID] = set()
         self.backoff = settings.BACKOFF_SECONDS
+        self.policies: dict[str, retry.Policy] = {}
 
     def run(self, plan: Plan) -> None:
         placed = list(enumerate(self.messages))
@@ -163,7 +164,7 @@ class _Run:
 
     def _send(self, part: Part, choices: Sequence[Choice], messages: Iterator[tuple[int, Claimed]]) -> None:
         """Send messages by the provider that they are planned for, or another of the channel."""
-        self.backoff = providers.policy(part.choice.adapter).backoff
+        self.backoff = self._policy(part.choice.adapter).backoff
         failover = Failover(
             self.lane.channel,
             part,
@@ -178,6 +179,12 @@ class _Run:
             for name, answers in failover.answers:
                 limits.note(self.lane.channel.value, name, answers)
             plans.give_back(self.lane.channel, part.choice, part.number - failover.granted)
+
+    def _policy(self, adapter: ChannelAdapter) -> retry.Policy:
+        found = self.policies.get(adapter.provider)
+        if found is None:
+            found = self.policies[adapter.provider] = providers.policy(adapter)
+        return found
 
     def _refuse(self, messages: Iterator[tuple[int, Claimed]]) -> None:
         error = f"the channel {self.lane.channel} has no provider"
@@ -242,7 +249,7 @@ class _Run:
         found = self.copies[key]
         if found.left_out:
             self.left_out[message.id] = found.left_out
-        return replace(outbound, shared=found.shared)
+        return structs.replace(outbound, shared=found.shared)
 
     def _settle(self, answered: Answered) -> None:
         outcome = answered.outcome
@@ -254,7 +261,7 @@ class _Run:
             outcome,
             attempts=message.attempts,
             max_attempts=message.max_attempts,
-            policy=providers.policy(answered.adapter),
+            policy=self._policy(answered.adapter),
             unknown=retry.wish(message.on_unknown, answered.adapter.on_unknown),
             throttles=message.throttles,
         )
@@ -263,9 +270,9 @@ class _Run:
             self.gone.update(outcome.gone)
         move = _move(answered, decision)
         if left_out := self.left_out.get(message.id):
-            move = replace(move, detail={**move.detail, copies.LEFT_OUT: left_out})
+            move = structs.replace(move, detail={**move.detail, copies.LEFT_OUT: left_out})
         if message.awaited and isinstance(outcome, Transient):
-            move = replace(move, ends_awaited=True)
+            move = structs.replace(move, ends_awaited=True)
         self.hand_over.put(move, reports)
 
 

@@ -16,6 +16,8 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from channels_app.base import ChannelAdapter, Session
 from channels_app.types import Channel, NotConfigured, OutboundMessage, Outcome, Permanent, Throttled, Transient
 from messaging.dispatch import breakers, buckets
@@ -36,8 +38,7 @@ Open = Callable[[ChannelAdapter], AbstractContextManager[Session]]
 MaySend = Callable[[], bool]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a message, and who said so."""
 
     id: UUID
@@ -276,7 +277,9 @@ class Failover:
                     yield Answered(id=message_id, outcome=outcome, adapter=adapter)
                     continue
                 message, begun = found
-                alone = not any(other is not way and self._takes(other, message) for other in self._ways)
+                alone = len(self._ways) == 1 or not any(
+                    other is not way and self._takes(other, message) for other in self._ways
+                )
                 way.note(outcome, time.monotonic() - begun, alone=alone)
                 if not alone and _goes_on(message, outcome):
                     if not _is_unbegun(outcome):

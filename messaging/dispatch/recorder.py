@@ -54,7 +54,8 @@ class HandOver:
         self._stalled = False
         self._careful = False
         self._over = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     # The sender's side
 
@@ -64,7 +65,7 @@ class HandOver:
 
     def reach(self, position: int) -> bool:
         """Wait until the message at `position` (from 0) is marked; false where the lease ended first."""
-        with self._changed:
+        with self._lock:
             while position >= self._marked or self._stalled:
                 if self._over or not self.lease.alive():
                     return False
@@ -79,7 +80,7 @@ class HandOver:
     def put(self, move: Move, reports: tuple[Receipt, ...] = ()) -> None:
         """Note an outcome; it is written soon."""
         self.lease.progressed()
-        with self._changed:
+        with self._lock:
             if not self._pending:
                 self._oldest = time.monotonic()
             self._pending.append((move, reports))
@@ -91,7 +92,7 @@ class HandOver:
 
     def finish(self) -> None:
         """Wait until every outcome is written, or the lease has ended and none can be."""
-        with self._changed:
+        with self._lock:
             while self._pending and not self._over:
                 if self.lease.ended():
                     self._end()
@@ -104,7 +105,7 @@ class HandOver:
 
     def ripe_in(self) -> float | None:
         """Seconds until something should be written; None while there is nothing."""
-        with self._changed:
+        with self._lock:
             if self._over:
                 return None
             if self._waited_for and (self._pending or self._next_mark(self._settled) > self._marked):
@@ -119,7 +120,7 @@ class HandOver:
         While the database does not take them nothing further is sent. Once the lease is over they are dropped, since
         whoever returns the claim decides then. An outcome that can never be written is dropped alone.
         """
-        with self._changed:
+        with self._lock:
             if self._over:
                 return
             group = self._pending[: 1 if self._careful else GROUP]
@@ -140,7 +141,7 @@ class HandOver:
         return min((settled // self.group + 2) * self.group, self.size)
 
     def _wrote(self, group: list[tuple[Move, tuple[Receipt, ...]]], written: int | None, mark: int) -> None:
-        with self._changed:
+        with self._lock:
             if written is None:
                 self._end()
                 return
@@ -159,7 +160,7 @@ class HandOver:
         """Send nothing further until the database takes what is known."""
         log.warning("outcomes_not_recorded", claim=str(self.lease.claim_id), error=type(error).__name__)
         close_old_connections()
-        with self._changed:
+        with self._lock:
             self._stalled = True
             if self.lease.ended():
                 self._end()
@@ -169,7 +170,7 @@ class HandOver:
     def _refused(self, group: list[tuple[Move, tuple[Receipt, ...]]]) -> None:
         """Write one outcome at a time from now on, and drop the one that is at fault: its message is in doubt."""
         log.exception("outcomes_refused", messages=[str(move.id) for move, _ in group])
-        with self._changed:
+        with self._lock:
             if len(group) == 1:
                 self._pending.pop(0)
             self._careful = True

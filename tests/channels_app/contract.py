@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec import structs
 
 from channels_app.base import ChannelAdapter
 from channels_app.errors import CallbackRejected
@@ -195,7 +196,7 @@ def make_message(
         text="Good morning",
         shared=SharedContent(key=uuid4(), sender="sender@example.com"),
     )
-    return replace(message, **fields)
+    return structs.replace(message, **fields)
 
 
 def answers(

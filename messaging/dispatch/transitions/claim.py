@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,15 +10,14 @@ from uuid import UUID
 import msgspec
 
 from channels_app.types import Channel
-from messaging.models.keys import uuid7
+from messaging.models.keys import uuid7_many
 from messaging.models.statements import prepared
 from messaging.people import refusals
 from messaging.state import Priority
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claimed:
-    """What a worker needs to know of a message that it holds."""
+class Claimed(msgspec.Struct, frozen=True):
+    """What a worker needs to know of a message that it holds, in the order of the claim's columns."""
 
     id: UUID
     workspace_id: UUID
@@ -45,7 +43,7 @@ class Claimed:
     """Why it must not be sent after all: what its recipient said, or a suppression."""
 
 
-_CLAIM = """
+_CLAIM = f"""
 WITH wanted AS (
     SELECT * FROM unnest(%(workspaces)s::uuid[], %(shares)s::int[]) WITH ORDINALITY AS w(workspace_id, share, turn)
 ), picked AS MATERIALIZED (
@@ -76,9 +74,8 @@ WITH wanted AS (
     INSERT INTO messaging_messageevent (id, message_id, workspace_id, type, status, at, cause, attempt)
     SELECT (%(events)s::uuid[])[n], id, workspace_id, 'sending', 'SENDING', sending_at, 'worker', attempts FROM moved
 )
-SELECT id, workspace_id, content_id, recipient, name, subject, data, metadata, test, attempts, max_attempts,
-       throttles, on_unknown, sending_at, sealed, contact_id, category, expires_at, awaited, refusal.told AS refusal
-  FROM moved r LEFT JOIN {probe} ON true ORDER BY n
+SELECT {", ".join(Claimed.__struct_fields__[:-1])}, refusal.told
+  FROM moved r LEFT JOIN {{probe}} ON true ORDER BY n
 """
 
 
@@ -98,7 +95,7 @@ def claim_many(
     recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
     last.
     """
-    events = [uuid7() for _ in range(sum(shares.values()))]
+    events = uuid7_many(sum(shares.values()))
     parameters = {
         "workspaces": list(shares),
         "shares": list(shares.values()),
@@ -110,19 +107,10 @@ def claim_many(
         "lease": lease,
         "events": events,
     }
-    with prepared(_CLAIM.replace("{probe}", refusals.probe(Channel(channel))), parameters) as cursor:
-        names = [column.name for column in cursor.description or ()]
-        return [Claimed(**dict(zip(names, _parsed(row), strict=True))) for row in cursor.fetchall()]
+    with prepared(_CLAIM.replace("{probe}", refusals.probe(Channel(channel))), parameters, binary=True) as cursor:
+        return [Claimed(*row) for row in cursor.fetchall()]
 
 
 def decoded(value: Any) -> Any:
     """A JSON column's value; Django's cursors hand JSON out as text."""
     return msgspec.json.decode(value) if isinstance(value, str) else value
-
-
-def _parsed(row: Sequence[Any]) -> list[Any]:
-    """The row with its JSON columns read."""
-    values = list(row)
-    for place in (6, 7, -1):
-        values[place] = decoded(values[place])
-    return values

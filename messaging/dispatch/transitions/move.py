@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 
 from messaging.dispatch import storable, tally
-from messaging.models.keys import key_time, lowest_key, uuid7
+from messaging.models.keys import key_time, lowest_key, uuid7, uuid7_many
+from messaging.models.statements import prepared
 from messaging.people import refusals
 from messaging.state import IMPLIED, LATER, MOVES, RETRIES, Cause, Status
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True, kw_only=True):
     """One message's change. Without `to` it is a fact that moves nothing."""
 
     id: UUID
@@ -35,7 +36,7 @@ class Move:
     provider_message_id: str = ""
     code: str = ""
     error: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = {}
 
 
 def suppression(message_id: UUID, refusal: Mapping[str, Any], *, refund: bool = False) -> Move:
@@ -148,13 +149,16 @@ _MOVE = _advance("SELECT NULL::uuid AS id", _FREELY)
 _RETURN = _advance("SELECT %(claim)s::uuid AS id", _UNDER_CLAIM)
 
 
+_key: Final = attrgetter("id")
+
+
 def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
     """Make the moves in key order; give the messages that moved, None where the claim is not held any more."""
-    moves = sorted(moves, key=lambda move: move.id)
+    moves = sorted(moves, key=_key)
     rows = [
         {
             "id": move.id,
-            "event": uuid7(),
+            "event": event,
             "to": move.to,
             "type": move.type or (move.to.event if move.to else ""),
             "due": move.due,
@@ -166,12 +170,11 @@ def _run(sql: str, moves: Sequence[Move], **params: Any) -> set[UUID] | None:
             "error": move.error,
             "detail": move.detail,
         }
-        for move in moves
+        for move, event in zip(moves, uuid7_many(len(moves)), strict=True)
     ]
     # Whole months tell which partitions to leave out, and invite no walk from key to key as closer bounds would.
     bounds = {"low": _month(moves[0].id), "high": _month(moves[-1].id, ahead=1)}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"moves": storable.json(rows), **bounds, **params})
+    with prepared(sql, {"moves": storable.json(rows), **bounds, **params}) as cursor:
         found = cursor.fetchall()
     return {row[0] for row in found if row[0] is not None} if found else None
 

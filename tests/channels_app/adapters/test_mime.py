@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from channels_app.adapters.mime import FRAMES, Composer, Letter, check, check_line
 from channels_app.errors import InvalidAddress, InvalidMessage
@@ -100,7 +101,7 @@ def test_a_plain_letter_has_the_headers_that_a_letter_needs():
 
 def test_the_message_id_is_the_same_at_every_attempt():
     message = make_message(shared=shared())
-    first, second = (Composer().compose(replace(message, attempt=attempt)) for attempt in (1, 2))
+    first, second = (Composer().compose(structs.replace(message, attempt=attempt)) for attempt in (1, 2))
     assert first.message_id == second.message_id == f"{message.id}@example.com"
 
 

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import structs
 
 from channels_app.adapters.push import PAYLOAD_LIMIT, TTL, PushAdapter
 from channels_app.base import ChannelAdapter
@@ -184,7 +185,7 @@ def test_all_tries_of_a_message_have_one_topic(adapter, peer, service):
     ann = subscribed(peer, service)
     message = to(ann)
     outcome(adapter, message)
-    outcome(adapter, replace(message, attempt=2))
+    outcome(adapter, structs.replace(message, attempt=2))
     assert {headers["topic"] for headers in service.headers} == {message.id.hex}
     assert adapter.on_unknown is OnUnknown.REPEAT
 

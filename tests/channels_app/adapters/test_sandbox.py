@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from channels_app.adapters.sandbox import SandboxAdapter, Scenario, spelled_scenario
 from channels_app.base import ChannelAdapter
@@ -135,7 +134,12 @@ def test_an_unknown_outcome_is_held_and_no_receipt_comes():
 
 def test_receipt_keys_differ_by_message_and_attempt_and_repeat_for_the_same():
     message = make_message(metadata={"sandbox": "clicked"})
-    batches = ([message], [message], [replace(message, attempt=2)], [make_message(metadata={"sandbox": "clicked"})])
+    batches = (
+        [message],
+        [message],
+        [structs.replace(message, attempt=2)],
+        [make_message(metadata={"sandbox": "clicked"})],
+    )
     keys = []
     for batch in batches:
         (outcome,) = answers(SandboxAdapter(Channel.EMAIL), batch)
