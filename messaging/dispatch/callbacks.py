@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, cast
 
@@ -30,6 +32,8 @@ log = structlog.get_logger(__name__)
 LONGEST: Final = 1024 * 1024
 """Bytes of a callback's body."""
 KEPT_FOR: Final = timedelta(days=1)
+places: Final = threading.BoundedSemaphore(2)
+"""Threads of a process that apply reports at one time."""
 _NUMBER: Final = re.compile(r"-[0-9]+\Z")
 _HOUR: Final = 3600
 _HOURS: Final = 24
@@ -112,16 +116,32 @@ def _adapters(provider: str) -> Iterator[ChannelAdapter]:
 
 
 def _report(adapter: ChannelAdapter, reports: Sequence[Receipt]) -> None:
-    # One commit for both: what cannot be applied now is kept all the same, and the sweep applies it.
-    with transaction.atomic():
-        new = receipts.keep(adapter.provider, reports)
-        if not new:
+    with _applying() as free:
+        if not free:
+            receipts.keep(adapter.provider, reports)
             return
-        try:
-            with transaction.atomic():
-                receipts.apply(new)
-        except DatabaseError as error:
-            log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
+        # One commit for both: what cannot be applied now is kept all the same, and the sweep applies it.
+        with transaction.atomic():
+            new = receipts.keep(adapter.provider, reports)
+            if not new:
+                return
+            try:
+                with transaction.atomic():
+                    receipts.apply(new)
+            except DatabaseError as error:
+                log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
+
+
+@contextmanager
+def _applying() -> Iterator[bool]:
+    """Whether there is time to apply a report at once. In a rush the sweep applies hundreds by the statements that one
+    takes here, and callers of the API need not wait behind providers."""
+    free = places.acquire(blocking=False)
+    try:
+        yield free
+    finally:
+        if free:
+            places.release()
 
 
 def _keep_raw(provider: str, callback: Callback) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -66,6 +67,20 @@ def test_a_status_callback_is_applied_at_once(web: Client, sent: tuple[UUID, str
     assert message(key).status == "DELIVERED"
     assert message(key).events.last().cause == "receipt"
     assert b"MessageStatus=delivered" in bytes(RawCallback.objects.get().body)
+    assert check_all() == []
+
+
+def test_in_a_rush_a_callback_is_kept_and_applied_with_the_others(web: Client, sent: tuple[UUID, str, str]):
+    key, sid, path = sent
+    with ExitStack() as rush:
+        while callbacks.places.acquire(blocking=False):
+            rush.callback(callbacks.places.release)
+
+        assert [call(web, path, sid, status).status_code for status in ("sent", "delivered", "delivered")] == [200] * 3
+
+        assert message(key).status == "SENT"
+    assert receipts.apply_due() == 2
+    assert message(key).status == "DELIVERED"
     assert check_all() == []
 
 
