@@ -25,6 +25,8 @@ BY_ID: Final = frozenset({Channel.ONSITE, Channel.DIRECT, Channel.PUSH})
 
 WEBHOOK_URL: Final = "webhookUrl"
 """The attribute of a contact that says where its webhook messages go."""
+_PREFIXES: Final = ("ct_", "ps_", "msg_")
+"""What may stand before an id, as surfaces show ids of contacts, subscriptions and messages."""
 
 _PLAIN = "c.id, c.external_id, c.avatar_id, c.name, c.email, c.phone, c.telegram_chat_id, c.locale"
 _WHOLE = f"{_PLAIN}, c.time_zone, c.attributes, c.tags, c.first_name, c.last_name"
@@ -275,11 +277,12 @@ def only_bearer(*, workspace_id: UUID, channel: Channel, address: str) -> str:
 
 
 def as_key(name: str) -> UUID | None:
-    """The id that a name spells, if it spells one in a usual way."""
-    if len(name) not in {32, 36}:
+    """The id that a name spells, if it spells one in a usual way: with dashes or without, after a prefix or not."""
+    digits = name.partition("_")[2] if name.startswith(_PREFIXES) else name
+    if len(digits) not in {32, 36}:
         return None
     try:
-        return UUID(name)
+        return UUID(digits)
     except ValueError:
         return None
 

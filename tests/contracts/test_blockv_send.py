@@ -160,7 +160,7 @@ def test_an_id_is_a_contacts_and_the_first_system_that_reaches_them(
 ) -> None:
     contact = make_contact(caller.workspace, external_id=WALLET, **{"email": "", **fields})
     subscribe(contact)
-    for to in (WALLET, str(contact.id)):
+    for to in (WALLET, str(contact.id), contact.id.hex, f"ct_{contact.id.hex}"):
         row = sent(caller, without(to=to, title="" if system == "sms" else "Hello"))
         assert (row.channel, row.contact_id) == (system, contact.id)
         assert shown(caller, row.id)["to"] == fields.get({"sms": "phone"}.get(system, system), str(contact.id))

@@ -202,8 +202,10 @@ def test_an_address_counts_before_the_id_that_comes_with_it(caller: Caller) -> N
     assert made["recipient"] == {"id": contact, "email": "new@example.com", "name": "Ann"}
     unknown = create(caller, recipient={"id": "nobody", "email": "new@example.com"})
     assert unknown["recipient"] == {"email": "new@example.com"}
-    known = create(caller, recipient={"id": "user_123"})
-    assert known["recipient"] == {"id": contact, "email": "old@example.com"}
+    for spelled in ("user_123", contact, f"ct_{UUID(contact).hex}"):
+        known = create(caller, recipient={"id": spelled})
+        assert known["recipient"] == {"id": contact, "email": "old@example.com"}
+        assert known["id"] in ids(caller, f"recipient={spelled}")
 
 
 def test_an_idempotency_key_creates_once(caller: Caller) -> None:
