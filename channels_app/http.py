@@ -149,7 +149,7 @@ class Client:
         )
         try:
             with under_way(exchange), self._session.send(prepared, stream=True) as response:
-                body, truncated = _read(response, limit)
+                body, truncated = read(response, limit)
         except sockets.Unreachable as unreachable:
             raise Unanswered(unreachable.code, unreachable.detail) from None
         except requests.exceptions.InvalidURL:
@@ -191,7 +191,7 @@ class _Session(HTTPSession):  # type: ignore[misc]
         """See no redirect: requests would read the whole body of one, of any size, even when it follows none."""
 
 
-def _read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
+def read(response: requests.Response, limit: int) -> tuple[bytes, bool]:
     """Read the body as it is sent, up to the limit. The status is known by now: no trouble here takes it back."""
     body = bytearray()
     try:

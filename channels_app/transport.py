@@ -166,11 +166,14 @@ def _permit(egress: Egress, host: str, address: str, port: int) -> None:
 
 
 @lru_cache
-def trust(ca_file: str) -> ssl.SSLContext:
-    """Trust the authorities of the system, those that browsers trust, and the ones in a file; read once."""
+def trust(ca_file: str, *, anybody: bool = False) -> ssl.SSLContext:
+    """Trust the authorities of the system, those that browsers trust, and the ones in a file; read once. With
+    `anybody` no certificate is looked at."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     if ca_file:
         context.load_verify_locations(ca_file)
+    if anybody:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.sslsocket_class = _TimedTls
     return context

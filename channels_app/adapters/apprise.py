@@ -2,22 +2,32 @@
 
 Destinations are named in the settings and the caller gives a name: Apprise opens connections of its own, past the guard
 that requests to a caller's URL go through. https://appriseit.com
+
+Its services speak HTTP by `requests`, which bounds single reads alone. They are given a stand-in that sends by our
+transport: under the deadline of the message as a whole, and reading so much of an answer and no more.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from types import ModuleType
 from typing import Any, ClassVar, Final, Self
 
-from apprise import Apprise, AppriseResult, NotifyFormat
+import requests
+from apprise import Apprise, AppriseAsset, AppriseResult, NotifyFormat
 
 from channels_app.base import ChannelAdapter, Session
 from channels_app.errors import InvalidMessage, ProviderMissing
-from channels_app.http import DEADLINE
+from channels_app.http import DEADLINE, read
+from channels_app.sockets import Unreachable, resolve
 from channels_app.threads import ThreadedSession
+from channels_app.transport import Exchange, Transport, trust, under_way
 from channels_app.types import (
     Accepted,
     Ambiguous,
@@ -35,6 +45,9 @@ from channels_app.words import cleaned
 
 THROTTLE_WAIT: Final = 30.0
 """Seconds to wait after a 429: Apprise does not tell how long it was asked to."""
+
+ANSWER_LIMIT: Final = 1024 * 1024
+"""Bytes of an answer that are read."""
 
 _STATUS: Final = re.compile(r"\berror=([1-5][0-9]{2})\b")
 """How Apprise's services report what a server answered."""
@@ -99,10 +112,12 @@ class AppriseAdapter(ChannelAdapter):
 
 
 def _destination(name: str, url: str) -> Apprise:
-    destination = Apprise()
+    # What a redirect leads to is nobody's word but the server's.
+    destination = Apprise(asset=AppriseAsset(http_redirects=False))
     # What Apprise says of a URL repeats it, and it may hold a secret.
     if not destination.add(url) or len(destination) != 1:
         raise ProviderMissing(f"Apprise does not understand the URL of the destination {name}")
+    _bound()
     return destination
 
 
@@ -114,10 +129,81 @@ def _body(message: OutboundMessage) -> tuple[str, NotifyFormat]:
     raise InvalidMessage("there is nothing to say", field="text")
 
 
+# Requests by our transport
+
+_ends: Final[ContextVar[float]] = ContextVar("ends")
+"""When the message that is sent here has had its time; Apprise takes it along to the threads of its own."""
+
+
+class _Requests(ModuleType):
+    """Stands in for the module `requests` where Apprise's services look it up."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(requests, name)
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:
+        """Send a request as `requests` would, by the deadline of the message that it is for."""
+        exchange = Exchange(deadline=_ends.get(time.monotonic() + DEADLINE), egress=None, resolver=resolve)
+        try:
+            with under_way(exchange), requests.Session() as session:
+                session.headers["Accept-Encoding"] = "identity"
+                anybody = options.get("verify") is False
+                for scheme in ("http://", "https://"):
+                    session.mount(scheme, _Bounded(trust("", anybody=anybody), 1))
+                return session.request(method, url, **options)
+        except Unreachable as error:
+            raise requests.ConnectionError(str(error)) from None
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, data: Any = None, **options: Any) -> requests.Response:
+        return self.request("POST", url, data=data, **options)
+
+    def put(self, url: str, data: Any = None, **options: Any) -> requests.Response:
+        return self.request("PUT", url, data=data, **options)
+
+    def patch(self, url: str, data: Any = None, **options: Any) -> requests.Response:
+        return self.request("PATCH", url, data=data, **options)
+
+    def delete(self, url: str, **options: Any) -> requests.Response:
+        return self.request("DELETE", url, **options)
+
+    def head(self, url: str, **options: Any) -> requests.Response:
+        return self.request("HEAD", url, **{"allow_redirects": False, **options})
+
+
+class _Bounded(Transport):
+    """Reads so much of an answer and no more, that of a redirect too."""
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        response = super().send(*arguments, **{**options, "stream": True})
+        response._content, _ = read(response, ANSWER_LIMIT)
+        response._content_consumed = True
+        response.close()
+        return response
+
+
+def _bound() -> None:
+    """Give the stand-in to the services that were loaded."""
+    for name, module in tuple(sys.modules.items()):
+        if name.startswith("apprise.plugins.") and getattr(module, "requests", None) is requests:
+            module.requests = _REQUESTS  # type: ignore[attr-defined]
+
+
+_REQUESTS: Final = _Requests("requests")
+
+
 def _within(seconds: float, work: Callable[[], AppriseResult]) -> AppriseResult | None:
-    """Do it in a thread of its own, which is left to itself when time is up: Apprise bounds single reads alone."""
+    """Do it in a thread of its own, which is left to itself when time is up: not all services speak HTTP."""
     found: list[AppriseResult] = []
-    thread = threading.Thread(target=lambda: found.append(work()), name="apprise", daemon=True)
+    ends = time.monotonic() + seconds
+
+    def run() -> None:
+        _ends.set(ends)
+        found.append(work())
+
+    thread = threading.Thread(target=run, name="apprise", daemon=True)
     thread.start()
     thread.join(seconds)
     return found[0] if found else None

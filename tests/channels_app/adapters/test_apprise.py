@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from channels_app import addresses
+from channels_app.adapters import apprise
 from channels_app.adapters.apprise import AppriseAdapter
 from channels_app.adapters.webhook import WebhookAdapter
 from channels_app.base import ChannelAdapter
@@ -28,6 +32,7 @@ from channels_app.types import (
 )
 from tests.channels_app.contract import ROWS, AdapterContract, Behaviour, answers, make_message
 from tests.peers.http import Peer, running
+from tests.peers.smtp import self_signed
 
 
 def adapter_for(peer: Peer, *paths: str, **options: Any) -> AppriseAdapter:
@@ -101,6 +106,76 @@ def test_with_nothing_to_say_nobody_is_called(peer):
 def test_what_apprise_tells_of_an_answer_decides(peer, path, kind, code):
     found = outcome(adapter_for(peer, path), to(path))
     assert (type(found), getattr(found, "code", "")) == (kind, code), found
+
+
+@pytest.mark.parametrize("path", ["/huge", "/endless-body"])
+def test_a_large_or_endless_answer_is_read_up_to_a_limit(peer, path, monkeypatch):
+    monkeypatch.setattr(apprise, "ANSWER_LIMIT", 4096)
+    answers_read = seen(monkeypatch)
+
+    assert outcome(adapter_for(peer, path, timeout=60.0), to(path)) == Accepted()
+    assert [len(answer.content) for answer in answers_read] == [4096]
+
+
+@pytest.mark.parametrize("path", ["/stall", "/drip", "/drip-body", "/endless"])
+def test_no_request_goes_on_beyond_the_deadline(peer, path):
+    """The server stalls until the end of the test: its thread ends all the same."""
+    before = set(threading.enumerate())
+
+    outcome(adapter_for(peer, path, timeout=1.0), to(path))
+
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "apprise":
+            thread.join(60.0)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("query", ["", "?redirect=yes"])
+def test_a_redirect_is_followed_only_where_the_url_says_so_and_its_body_is_bounded(peer, monkeypatch, query):
+    """The body of the redirect has no end."""
+    url = f"json://127.0.0.1:{peer.port}/bomb{query}"
+    monkeypatch.setattr(apprise, "ANSWER_LIMIT", 4096)
+    adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": {"ops": url}, "timeout": 60.0})
+
+    found = outcome(adapter, to("ops"))
+
+    # Where it leads there is no name.
+    expected = Ambiguous if query else Permanent
+    assert isinstance(found, expected), found
+    assert getattr(found, "code", "") in {"http_302", "outcome_unknown"}
+    assert len(peer.requests) == 1
+
+
+def test_a_certificate_is_checked_unless_the_url_says_not_to(tmp_path):
+    with running(tls=self_signed(tmp_path)) as peer:
+        for query, kind in (("", Ambiguous), ("?verify=no", Accepted)):
+            destinations = {"ops": f"jsons://localhost:{peer.port}/{query}"}
+            adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": destinations})
+            assert isinstance(outcome(adapter, to("ops")), kind)
+        assert len(peer.requests) == 1
+
+
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
+    """Collect what Apprise's services are answered."""
+    found: list[requests.Response] = []
+    send = apprise._Requests.request
+
+    def noting(self: Any, *arguments: Any, **options: Any) -> requests.Response:
+        found.append(send(self, *arguments, **options))
+        return found[-1]
+
+    monkeypatch.setattr(apprise._Requests, "request", noting)
+    return found
+
+
+def test_every_service_that_speaks_http_is_bounded(peer):
+    """Apprise loads all of them for the first destination."""
+    adapter_for(peer, "/")
+    loaded = [module for name, module in sys.modules.items() if name.startswith("apprise.plugins.")]
+    speaking = [module for module in loaded if hasattr(module, "requests")]
+    assert len(speaking) > 100
+    assert {type(module.requests) for module in speaking} == {apprise._Requests}
+    assert [module.__name__ for module in loaded if isinstance(getattr(module, "Session", None), type)] == []
 
 
 def test_the_words_of_apprise_are_kept(peer):
