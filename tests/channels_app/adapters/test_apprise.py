@@ -146,6 +146,7 @@ def test_a_redirect_is_followed_only_where_the_url_says_so_and_its_body_is_bound
     assert len(peer.requests) == 1
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_a_certificate_is_checked_unless_the_url_says_not_to(tmp_path):
     with running(tls=self_signed(tmp_path)) as peer:
         for query, kind in (("", Ambiguous), ("?verify=no", Accepted)):
