@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from messaging.models import Contact, Workspace
 from messaging.models.keys import uuid7
 from messaging.people import contacts
+from tests.contracts.forms import SENTENCE
 from tests.messaging.api.callers import JSON, Caller
 
 STRANGER = uuid7()
@@ -41,14 +42,12 @@ def refused(
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == JSON
     body: dict[str, Any] = json.loads(answer.content)
-    error: dict[str, Any] = {"code": code, "message": body["error"]["message"] if message is None else message}
+    error: dict[str, Any] = {"code": code, "message": SENTENCE if message is None else message}
     details: dict[str, Any] = {}
     if reason is not None:
         details["reason"] = reason
     if fields is not None:
         said = body["error"]["details"]["fields"]
-        assert all(texts and all(texts) for texts in said.values())
-        details["fields"] = {name: said.get(name) for name in fields}
+        details["fields"] = {name: [SENTENCE] * max(len(said.get(name, ())), 1) for name in fields}
     assert body == {"error": {**error, **({"details": details} if details else {})}}
-    assert error["message"]
     return body

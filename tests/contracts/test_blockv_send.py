@@ -373,12 +373,12 @@ def test_the_same_key_sends_once(caller: Caller) -> None:
 
 def test_a_recipient_who_wants_none_is_a_message_that_failed(caller: Caller) -> None:
     suppress(caller.workspace, address="ann@example.com", channel="email")
-    error = {"code": 403, "details": {"reason": "suppressed"}}
+    error = {"code": 403, "message": "a message to this address bounced", "details": {"reason": "suppressed"}}
     row = shown(caller, send(caller))
     assert row["status"] == "failed"
-    assert row["error"] == {**error, "message": row["error"]["message"]}
+    assert row["error"] == error
     answer = read(caller.post(PATH, {**SEND, "sync": True}))
-    assert answer == {"id": answer["id"], "status": "failed", "error": row["error"]}
+    assert answer == {"id": answer["id"], "status": "failed", "error": error}
 
 
 def test_whoever_told_the_provider_to_stop_wants_none_too(caller: Caller) -> None:

@@ -22,6 +22,7 @@ from messaging.dispatch import selectors
 from messaging.models import Content, Message, Mode, Role
 from messaging.models.keys import uuid7
 from messaging.state import Priority, Standing, Status
+from tests.contracts.forms import MOMENT, moment_of
 from tests.contracts.oasis import (
     BASE,
     CREATED,
@@ -713,8 +714,8 @@ def test_a_retry_that_waits_is_told(caller: Caller) -> None:
     shown = done(caller.get(f"{MESSAGES}/{made['id']}"))
     assert shown["status"] == "Retrying"
     delivery = shown["delivery"]
-    assert delivery == {"attempts": 1, "maxAttempts": 3, "nextRetry": delivery["nextRetry"], "error": "No answer."}
-    assert delivery["nextRetry"]
+    due = moment_of(Message.objects.get().next_attempt_at)
+    assert delivery == {"attempts": 1, "maxAttempts": 3, "nextRetry": due, "error": "No answer."}
 
 
 def test_tracking_tells_every_event(caller: Caller) -> None:
@@ -722,19 +723,18 @@ def test_tracking_tells_every_event(caller: Caller) -> None:
     move(made["id"], Status.SENDING, provider="smtp")
     move(made["id"], Status.SENT, Status.DELIVERED, Status.OPENED, Status.CLICKED)
     shown = done(caller.get(f"{MESSAGES}/{made['id']}/tracking"))
-    events = shown["events"]
-    assert shown == {
+    row = Message.objects.get()
+    moments = {
+        name: moment_of(getattr(row, f"{name}_at")) for name in ("queued", "sending", "sent", "delivered", "opened")
+    }
+    moments["clicked"] = moment_of(row.clicked_at)
+    assert [(each["type"], each["timestamp"]) for each in shown["events"]] == list(moments.items())
+    assert shown["events"][1]["details"] == {"attempt": 0, "provider": "smtp"}
+    assert {name: value for name, value in shown.items() if name != "events"} == {
         "id": made["id"],
         "tracking": {**TRACKING, "opened": True, "clicked": True},
-        "events": events,
         "analytics": {"openRate": 1.0, "clickRate": 1.0, "bounceRate": 0.0, "complaintRate": 0.0},
-        "lastUpdated": events[-1]["timestamp"],
-    }
-    assert [each["type"] for each in events] == ["queued", "sending", "sent", "delivered", "opened", "clicked"]
-    assert events[1] == {
-        "type": "sending",
-        "timestamp": events[1]["timestamp"],
-        "details": {"attempt": 0, "provider": "smtp"},
+        "lastUpdated": moments["clicked"],
     }
     fresh = create(caller)
     rates = {"openRate": 0.0, "clickRate": 0.0, "bounceRate": 0.0, "complaintRate": 0.0}
@@ -747,12 +747,14 @@ def test_a_failed_message_is_tried_once_more(caller: Caller, ending: list[Status
     Message.objects.update(attempts=3)
     move(made["id"], *ending)
     shown = done(caller.post(f"{MESSAGES}/{made['id']}/retry"), "Message retry initiated")
+    row = Message.objects.get()
     assert shown == {
         "id": made["id"],
         "status": "Retrying",
-        "delivery": {"attempts": 3, "maxAttempts": 6, "nextRetry": shown["retriedAt"], "error": None},
-        "retriedAt": shown["retriedAt"],
+        "delivery": {"attempts": 3, "maxAttempts": 6, "nextRetry": moment_of(row.next_attempt_at), "error": None},
+        "retriedAt": moment_of(row.retried_at),
     }
+    assert MOMENT == shown["retriedAt"] == shown["delivery"]["nextRetry"]
     assert done(caller.get(f"{MESSAGES}/{made['id']}"))["status"] == "Retrying"
     events = done(caller.get(f"{MESSAGES}/{made['id']}/tracking"))["events"]
     assert events[-1]["type"] == "retrying"
@@ -770,7 +772,7 @@ def test_a_waiting_message_is_cancelled(caller: Caller, body: Any, reason: str) 
     assert shown == {
         "id": made["id"],
         "status": "Cancelled",
-        "cancelledAt": shown["cancelledAt"],
+        "cancelledAt": moment_of(Message.objects.get().cancelled_at),
         "reason": reason,
     }
     last = done(caller.get(f"{MESSAGES}/{made['id']}/tracking"))["events"][-1]

@@ -14,6 +14,7 @@ from messaging.api.oasis.vocabulary import MESSAGING_OUT
 from messaging.models import Message, Mode, Role
 from messaging.models.keys import uuid7
 from messaging.state import Status
+from tests.contracts.forms import MOMENT
 from tests.contracts.oasis import BASE, Caller, avatar, failed, make_caller, move, person, read, results, sender
 from tests.messaging.inbox.arrivals import arrive, send
 
@@ -52,7 +53,7 @@ def between(author: Caller, to: Caller, shown: dict[str, Any], **fields: Any) ->
         "toAvatarId": str(avatar(to)),
         "content": TEXT,
         "messageType": "Direct",
-        "createdDate": shown["createdDate"],
+        "createdDate": MOMENT,
         "timestamp": shown["createdDate"],
         "isRead": False,
         "readAt": None,

@@ -17,6 +17,7 @@ from messaging.dispatch import providers
 from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
 from messaging.state import Priority, Status
+from tests.contracts.forms import MOMENT
 from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, done, failed, person, sender
 from tests.factories import make_template
 from tests.messaging.api.callers import Caller, make_caller, read
@@ -70,8 +71,8 @@ def outcome(caller: Caller, shown: dict[str, Any], **fields: Any) -> dict[str, A
         "schedule": None,
         "delivery": {**DELIVERY, "attempts": 1},
         "tracking": TRACKING,
-        "createdAt": shown["createdAt"],
-        "sentAt": shown["sentAt"],
+        "createdAt": MOMENT,
+        "sentAt": MOMENT,
         "deliveredAt": None,
         "readAt": None,
         **fields,
