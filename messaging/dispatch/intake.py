@@ -14,14 +14,17 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from msgspec.structs import replace as replace_in
 from psycopg.errors import CheckViolation
 
+from channels_app.types import Media
 from messaging import models
 from messaging.content import encryption
 from messaging.content.encryption import Sealer
 from messaging.content.rendering import context_of
 from messaging.content.sealing import NOTHING, Own, seal_own
+from messaging.content.templates import Origin
 from messaging.dispatch import contents, partitions, providers, queue, selectors, steps, transitions, wake
 from messaging.dispatch.draft import Draft, Fallback, Recipient, problems
 from messaging.dispatch.queue import Lane
+from messaging.dispatch.selectors import Rendered
 from messaging.dispatch.sieve import Rejected, Taken, sift
 from messaging.dispatch.steps import Step
 from messaging.dispatch.transitions import Common, NewMessage
@@ -72,6 +75,19 @@ class Acceptance:
     """What the first of them says."""
     message: models.Message | None = None
     """The one message as it was stored, where that is known."""
+    media: Media | None = None
+    encrypted: bool = False
+
+    def rendered(self, message: models.Message, files: Sequence[models.Attachment] = ()) -> Rendered:
+        """What the first message says to its recipient, with its files."""
+        parts = self.wording.prepared.parts
+        filled = selectors.fill(message=message, parts=parts, attachments=files, media=self.media)
+        return replace(filled, encrypted=self.encrypted)
+
+    @property
+    def origin(self) -> Origin | None:
+        """The version of a template that the first message was made from."""
+        return self.wording.edition.origin if self.wording.edition else None
 
 
 def accept(
@@ -110,10 +126,23 @@ def accept(
     if len(taken) == 1 and not (batch or further or draft.attachments):
         row = _accept_alone(draft, taken[0], sender)
         if row is not None:
-            return Acceptance(batch_id=None, ids=[row.id], rejected=rejected, wording=taken[0].wording, message=row)
+            return Acceptance(
+                batch_id=None,
+                ids=[row.id],
+                rejected=rejected,
+                wording=taken[0].wording,
+                message=row,
+                media=draft.media,
+                encrypted=draft.encrypted,
+            )
     rows = _accept_together(draft, taken, len(rejected), further, sender)
     return Acceptance(
-        batch_id=sender.batch_id, ids=[row.id for row in rows], rejected=rejected, wording=taken[0].wording
+        batch_id=sender.batch_id,
+        ids=[row.id for row in rows],
+        rejected=rejected,
+        wording=taken[0].wording,
+        media=draft.media,
+        encrypted=rows[0].sealed is not None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import DataError, connection
 
@@ -33,3 +35,15 @@ def test_a_connection_that_allows_it_keeps_the_plan(threshold: int | None, numbe
 def test_its_errors_are_those_of_the_framework():
     with pytest.raises(DataError), prepared("SELECT 1 / %(value)s::int", {"value": 0}):
         pass
+
+
+def test_it_is_seen_by_whoever_watches_the_connection():
+    seen = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch), prepared("SELECT %(b)s::int - %(a)s::int", {"a": 1, "b": 3}) as cursor:
+        assert cursor.fetchone() == (2,)
+    assert seen == [("SELECT $1::int - $2::int", [3, 1])]

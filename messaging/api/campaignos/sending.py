@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db import transaction
+
 from messaging.api.campaignos.ids import Kind
 from messaging.api.campaignos.serializers import messages as out
 from messaging.api.campaignos.serializers.messages import SendIn
@@ -12,7 +14,7 @@ from messaging.api.common.sending import accept_one
 from messaging.campaigns import filling, pace, plans
 from messaging.content import templates
 from messaging.content.parts import Parts, prepare
-from messaging.dispatch.intake import Draft, Recipient
+from messaging.dispatch.intake import Acceptance, Draft, Recipient
 from messaging.dispatch.sending import Sent
 from messaging.errors import DispatchError, Invalid
 from messaging.models import Campaign
@@ -25,8 +27,8 @@ from messaging.tenancy.access import Caller
 _ENDED_BADLY = frozenset({Status.FAILED, Status.BOUNCED, Status.CANCELLED})
 
 
-def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> UUID:
-    """Accept the message that was asked for, inside the caller's transaction.
+def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> Acceptance:
+    """Accept the message that was asked for.
 
     Raises:
         NotFound: the workspace has no such contact or campaign.
@@ -37,9 +39,12 @@ def accept(caller: Caller, wanted: SendIn, *, awaited: bool) -> UUID:
     campaign = _campaign(caller.workspace_id, wanted.campaign_id)
     draft = _draft(wanted, campaign)
     recipient = _recipient(wanted, draft, person, caller.workspace_id)
-    if campaign is not None:
+    if campaign is None:
+        return accept_one(caller, draft, recipient, awaited=awaited)
+    with transaction.atomic():
+        # Until it is accepted, the contact is locked for every other that would count.
         pace.demand(campaign, contact_id=person.id)
-    return accept_one(caller, draft, recipient, awaited=awaited)
+        return accept_one(caller, draft, recipient, awaited=awaited)
 
 
 def show(sent: Sent) -> tuple[int, object]:

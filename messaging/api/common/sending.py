@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from uuid import UUID
+from collections.abc import Callable
 
 from django.http import HttpResponse
 from rest_framework.request import Request
@@ -11,8 +10,8 @@ from rest_framework.request import Request
 from messaging.api.common.rendering import JSON, encode
 from messaging.dispatch import idempotency, intake, sending
 from messaging.dispatch.idempotency import Answer, Key
-from messaging.dispatch.intake import Draft, Recipient
-from messaging.dispatch.sending import Sent
+from messaging.dispatch.intake import Acceptance, Draft, Recipient
+from messaging.dispatch.sending import Accept, Sent
 from messaging.tenancy.access import Caller
 
 ASYNC = "respond-async"
@@ -33,13 +32,13 @@ def once(
     return _response(idempotency.once(key, lambda: Answer(status=status, body=encode(work()))))
 
 
-def accept_one(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: bool = False) -> UUID:
-    """Accept one message from the caller; give its key.
+def accept_one(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: bool = False) -> Acceptance:
+    """Accept one message from the caller.
 
     Raises:
         DispatchError: see `intake.accept`.
     """
-    accepted = intake.accept(
+    return intake.accept(
         workspace_id=caller.workspace_id,
         author_id=caller.user_id,
         test=caller.test,
@@ -48,7 +47,6 @@ def accept_one(caller: Caller, draft: Draft, recipient: Recipient, *, awaited: b
         batch=False,
         awaited=awaited,
     )
-    return accepted.ids[0]
 
 
 def send(
@@ -56,15 +54,16 @@ def send(
     caller: Caller,
     body: bytes,
     *,
-    accept: Callable[[bool], Sequence[UUID]],
+    accept: Accept,
     show: Callable[[Sent], tuple[int, object]],
     wait: bool = True,
+    whole: bool = False,
     encrypted: bool = False,
 ) -> HttpResponse:
     """Accept messages, wait for the outcome of the first and answer; a repeat of the request gets the same answer.
 
-    `accept` is told whether the first message is awaited, and gives the keys of all. It runs in a transaction. `show`
-    gives the HTTP status and what to encode. A caller who prefers not to wait is answered at once.
+    `accept` and `whole` are those of `dispatch.sending.send`. `show` gives the HTTP status and what to encode. A caller
+    who prefers not to wait is answered at once.
     """
     at_once = prefers(request, ASYNC)
 
@@ -78,6 +77,7 @@ def send(
         accept=accept,
         show=answer,
         wait=wait and not at_once,
+        whole=whole,
     )
     response = _response(given)
     if at_once:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from django.db import transaction
 from msgspec import UNSET
 
 from channels_app.types import Channel
@@ -14,7 +15,7 @@ from messaging.api.fluxkit.envelope import REASONS, Code, Details, Refusal, refu
 from messaging.api.fluxkit.serializers import Result, TemplateResult, Wish, message_id
 from messaging.api.fluxkit.vocabulary import CHANNEL_OUT, CHANNEL_SPOKEN, STATUS_OUT, ChannelWord
 from messaging.dispatch import intake
-from messaging.dispatch.intake import Draft, Recipient
+from messaging.dispatch.intake import Acceptance, Draft, Recipient
 from messaging.dispatch.selectors import standing_of
 from messaging.dispatch.sending import Sent
 from messaging.errors import Invalid
@@ -22,21 +23,22 @@ from messaging.state import Status
 from messaging.tenancy.access import Caller
 
 
-def accept(caller: Caller, wish: Wish, *, awaited: bool) -> list[UUID]:
-    """Accept a message for each recipient, all or none, in the transaction of the caller; copies go with the first.
+def accept(caller: Caller, wish: Wish, *, awaited: bool) -> Acceptance | list[UUID]:
+    """Accept a message for each recipient, all or none; copies go with the first.
 
     Raises:
         Invalid: something of it cannot be sent.
         QuotaExceeded, EncryptionFailed, Unavailable: as intake says.
     """
     first, *others = wish.recipients
-    ids = _accept(caller, wish.draft, [first], awaited=awaited)
-    if others:
-        ids += _accept(caller, replace(wish.draft, cc=(), bcc=()), others)
-    return ids
+    if not others:
+        return _accept(caller, wish.draft, [first], awaited=awaited)
+    with transaction.atomic():
+        ids = _accept(caller, wish.draft, [first], awaited=awaited).ids
+        return ids + _accept(caller, replace(wish.draft, cc=(), bcc=()), others).ids
 
 
-def _accept(caller: Caller, draft: Draft, recipients: Sequence[Recipient], *, awaited: bool = False) -> list[UUID]:
+def _accept(caller: Caller, draft: Draft, recipients: Sequence[Recipient], *, awaited: bool = False) -> Acceptance:
     accepted = intake.accept(
         workspace_id=caller.workspace_id,
         author_id=caller.user_id,
@@ -49,7 +51,7 @@ def _accept(caller: Caller, draft: Draft, recipients: Sequence[Recipient], *, aw
     if accepted.rejected:
         found = accepted.rejected[0]
         raise Invalid.at(found.pointer, found.code, found.detail)
-    return accepted.ids
+    return accepted
 
 
 def shown(sent: Sent, wish: Wish) -> tuple[int, Result | Refusal]:

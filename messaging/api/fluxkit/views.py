@@ -39,6 +39,7 @@ class SendView(View):
             body,
             accept=lambda awaited: sending.accept(self.caller, wish, awaited=awaited),
             show=lambda sent: sending.shown(sent, wish),
+            whole=True,
         )
 
 

@@ -18,6 +18,7 @@ from messaging.api.oasis.wishes import Asked, draft_of, recipient_of
 from messaging.content import templates
 from messaging.dispatch import selectors
 from messaging.dispatch.draft import Draft, Recipient
+from messaging.dispatch.intake import Acceptance
 from messaging.dispatch.sending import Sent
 from messaging.errors import EncryptionFailed, Invalid
 from messaging.people import push
@@ -56,16 +57,27 @@ def shown(caller: Caller, message_id: UUID) -> out.Message:
     return show(selectors.message(workspace_id=caller.workspace_id, message_id=message_id))
 
 
-def show(row: models.Message) -> out.Message:
-    """The same of a message that was read.
+def made(caller: Caller, accepted: Acceptance) -> out.Message:
+    """The same of a message that was just accepted.
 
     Raises:
         EncryptionFailed: what it says does not open.
     """
-    content = selectors.rendered(message=row)
+    if accepted.message is not None:
+        return show(accepted.message, accepted)
+    return shown(caller, accepted.ids[0])
+
+
+def show(row: models.Message, accepted: Acceptance | None = None) -> out.Message:
+    """The same of a message that was read, or is known from its accept.
+
+    Raises:
+        EncryptionFailed: what it says does not open.
+    """
+    content = accepted.rendered(row) if accepted else selectors.rendered(message=row)
     if row.sealed is not None or content is selectors.NOTHING:
         raise EncryptionFailed("What the message says is encrypted, and does not open.")
-    origin = templates.origins([row]).get(row.content_id)
+    origin = accepted.origin if accepted else templates.origins([row]).get(row.content_id)
     return out.message(row, content, origin, avatars.senders([row]))
 
 
@@ -79,5 +91,6 @@ def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Fai
         return meaning.status.value, failed(request, meaning, reason, message_id=str(row.id))
     if word == "Cancelled":
         return 200, done(show(row), "Message cancelled")
-    waits = word in _WAITING
-    return 202 if waits else 200, done(show(row), "Message queued" if waits else "Message sent successfully")
+    if word in _WAITING:
+        return 202, done(show(row, sent.accepted), "Message queued")
+    return 200, done(show(row), "Message sent successfully")

@@ -24,10 +24,9 @@ def send(caller: Caller, request: Send, draft: Draft) -> FullMessage:
         models.Attachment(filename=file.filename, content_type=file.content_type, size=len(file.content))
         for file in draft.attachments
     ]
-    said = accepted.wording
-    content = selectors.fill(message=row, parts=said.prepared.parts, attachments=files, media=draft.media)
+    content = accepted.rendered(row, files)
     further = steps.chain(row.id) if draft.fallback else Chain()
-    return full_message(row, content, said.edition.origin if said.edition else None, further)
+    return full_message(row, content, accepted.origin, further)
 
 
 def send_batch(caller: Caller, batch: ReadBatch, draft: Draft) -> BatchAccepted:

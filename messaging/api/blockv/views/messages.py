@@ -57,9 +57,10 @@ class MessageSend(View):
             request,
             caller,
             body,
-            accept=lambda awaited: [sending.accept_one(caller, *planned(caller, send), awaited=awaited)],
+            accept=lambda awaited: sending.accept_one(caller, *planned(caller, send), awaited=awaited),
             show=lambda sent: shown(sent, sync=send.sync),
             wait=send.sync,
+            whole=True,
         )
 
 

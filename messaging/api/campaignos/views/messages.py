@@ -52,8 +52,9 @@ class MessageList(View):
             request,
             caller,
             body,
-            accept=lambda awaited: [sending.accept(caller, wanted, awaited=awaited)],
+            accept=lambda awaited: sending.accept(caller, wanted, awaited=awaited),
             show=sending.show,
+            whole=True,
         )
 
     def refuse(self, error: DispatchError) -> HttpResponse:

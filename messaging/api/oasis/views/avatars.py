@@ -20,6 +20,7 @@ from messaging.api.oasis.queries import LARGEST, Query
 from messaging.api.oasis.serializers import avatars as out
 from messaging.api.oasis.vocabulary import MESSAGING_OUT, MessagingWord, Own
 from messaging.dispatch.draft import Draft, Recipient
+from messaging.dispatch.intake import Acceptance
 from messaging.dispatch.sending import Sent
 from messaging.errors import Invalid, NotFound
 from messaging.inbox import conversations, feed
@@ -81,12 +82,13 @@ class SendToAvatar(AvatarView):
             request,
             self.caller,
             body,
-            accept=lambda _: [self._accept(to, said.content, kind or said.kind or "Direct")],
+            accept=lambda _: self._accept(to, said.content, kind or said.kind or "Direct"),
             show=self._told,
             wait=False,
+            whole=True,
         )
 
-    def _accept(self, to: UUID, content: str, kind: MessagingWord) -> UUID:
+    def _accept(self, to: UUID, content: str, kind: MessagingWord) -> Acceptance:
         words = talk.literal(content)
         recipient = Recipient(avatar_id=to, data=words.data, metadata={Own.MESSAGE_TYPE.value: kind})
         try:

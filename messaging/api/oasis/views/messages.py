@@ -92,7 +92,7 @@ class MessageList(AvatarView):
             request,
             caller,
             body,
-            lambda: done(outcomes.shown(caller, sending.accept_one(caller, draft, recipient)), "Message created"),
+            lambda: done(outcomes.made(caller, sending.accept_one(caller, draft, recipient)), "Message created"),
             status=outcomes.created_status(),
             encrypted=draft.encrypted,
         )

@@ -31,8 +31,9 @@ class SendView(View):
             request,
             caller,
             body,
-            accept=lambda awaited: [sending.accept_one(caller, draft, recipient, awaited=awaited)],
+            accept=lambda awaited: sending.accept_one(caller, draft, recipient, awaited=awaited),
             show=lambda sent: outcomes.told(request._request, sent),
+            whole=True,
             encrypted=draft.encrypted,
         )
 
