@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from channels_app.base import Session
-from channels_app.types import Accepted, OutboundMessage, Outcome, Permanent
+from channels_app.types import Accepted, OutboundMessage, Outcome, Permanent, Throttled
 
 SLOW: Final = 0.05
 """Seconds for a message from which on others could well be sent beside it."""
@@ -74,20 +74,30 @@ class SpreadSession(Session):
         self._lanes += [self._make() for _ in range(self._most - len(self._lanes))]
         free = [self._lanes[0]]
         opening = {pool.submit(lane.prepare): lane for lane in self._lanes[1:]}
-        sending: dict[Future[list[_Answer]], Lane] = {}
+        sending: dict[Future[list[_Answer]], tuple[Lane, OutboundMessage]] = {}
+        again: list[OutboundMessage] = []
         sound = True
         try:
             while True:
-                while sound and free and (message := watch.draw()) is not None:
+                while free and (message := _next(again, watch if sound else None)) is not None:
                     lane = free.pop()
-                    sending[pool.submit(_send, lane, message, may_send)] = lane
+                    sending[pool.submit(_send, lane, message, may_send)] = lane, message
                 if not sending:
                     return
                 wait(_all(sending, opening), return_when=FIRST_COMPLETED)
                 free += self._opened(opening)
                 for future in [future for future in sending if future.done()]:
-                    free.append(sending.pop(future))
-                    for answer in future.result():
+                    (lane, message), answers = sending.pop(future), future.result()
+                    if _is_refused(answers):
+                        # Whoever is being let in just now can have the message as well.
+                        wait(opening if not (free or sending) else ())
+                        free += self._opened(opening)
+                        if free or sending:
+                            self._give_up(lane)
+                            again.append(message)
+                            continue
+                    free.append(lane)
+                    for answer in answers:
                         sound = sound and isinstance(answer[1], Accepted | Permanent)
                         yield answer
         finally:
@@ -98,9 +108,13 @@ class SpreadSession(Session):
         """Give the lanes that are open by now; one that is not let in is given up, and no more are tried."""
         done = [(future, opening.pop(future)) for future in list(opening) if future.done()]
         for lane in (lane for future, lane in done if not future.result()):
-            self._lanes.remove(lane)
-            self._most -= 1
+            self._give_up(lane)
         return [lane for _, lane in done if lane in self._lanes]
+
+    def _give_up(self, lane: Lane) -> None:
+        self._lanes.remove(lane)
+        self._most -= 1
+        lane.close()
 
 
 class _Watch(Iterator[OutboundMessage]):
@@ -142,5 +156,17 @@ def _send(lane: Lane, message: OutboundMessage, may_send: _MaySend) -> list[_Ans
     return list(lane.deliver(iter([message]), may_send))
 
 
-def _all(*futures: Mapping[Any, Lane]) -> set[Future[Any]]:
+def _is_refused(answers: list[_Answer]) -> bool:
+    """Tell whether a lane was not let in again, so that its message was never begun."""
+    return any(isinstance(outcome, Throttled) and outcome.wait > 0 for _, outcome in answers)
+
+
+def _next(again: list[OutboundMessage], watch: _Watch | None) -> OutboundMessage | None:
+    """Give the message to send next; none is drawn without the watch."""
+    if again:
+        return again.pop()
+    return watch.draw() if watch is not None else None
+
+
+def _all(*futures: Mapping[Any, object]) -> set[Future[Any]]:
     return {future for some in futures for future in some}

@@ -86,8 +86,8 @@ class Conduct:
     tls: bool = False
     certificate: tuple[Path, Path] | None = None
     """Files of the certificate and its key; by default a new one, self-signed for localhost and 127.0.0.1."""
-    at_once: int = 0
-    """Connections that it lets in at one time; 0 is any number."""
+    lets_in: int = 0
+    """Connections that it lets in; 0 is any number."""
     letters_per_connection: int = 0
     """Letters after which it hangs up between two messages; 0 is any number."""
     farewell: str = ""
@@ -156,7 +156,7 @@ class Talk(asyncio.Protocol):
         self.talks.add(self)
         self.sink.connections += 1
         self.number = self.sink.connections
-        full = 0 < self.conduct.at_once < len(self.talks)
+        full = 0 < self.conduct.lets_in < self.number
         greeting = "421 4.7.0 too many connections" if full else self.conduct.greeting
         self.say(greeting)
         self.flush()

@@ -222,7 +222,7 @@ def test_letters_to_a_slow_server_are_sent_side_by_side(either_sink):
 
 @pytest.mark.usefixtures("soon_slow")
 def test_connections_that_a_server_does_not_let_in_cost_no_message_anything():
-    with running(Conduct(at_once=3)) as sink:
+    with running(Conduct(lets_in=3)) as sink:
         session = adapter_for(sink.port).open()
         tried = []
         for names in ("abcdefgh", "ijklmnop"):
