@@ -67,14 +67,15 @@ OASIS = Surface(
 )
 SURFACES: tuple[Surface, ...] = (V1, OASIS, CAMPAIGNOS, FLUXKIT, BLOCKV)
 
+# What is asked for most stands first: patterns are tried one after the other.
 urlpatterns: list[URLPattern | URLResolver] = [
+    *(pattern for surface in SURFACES for pattern in surface.patterns),
     *V1.pages(schema_at="api/schema", docs_at="api/docs"),
     *(
         page
         for surface in SURFACES[1:]
         for page in surface.pages(schema_at=f"api/schema/{surface.name}", docs_at=f"api/docs/{surface.name}")
     ),
-    *(pattern for surface in SURFACES for pattern in surface.patterns),
 ]
 
 
