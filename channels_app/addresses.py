@@ -28,6 +28,7 @@ _LOCAL_LIMIT: Final = 64
 # C0 and C1 controls, line and paragraph separators, and halves of surrogate pairs, which no encoding can carry.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+_NATIONAL_ZERO: Final = re.compile(r"\(\s*0\s*\)")
 _PHONE_PUNCTUATION: Final = str.maketrans("", "", " -().\u00a0")
 _TELEGRAM_ID: Final = re.compile(r"-?[1-9][0-9]{0,18}\Z")
 _TELEGRAM_NAME: Final = re.compile(r"@[A-Za-z][A-Za-z0-9_]{3,31}\Z")
@@ -105,8 +106,10 @@ def _unusual_email(address: str) -> str:
 
 
 def _phone(address: str) -> str:
-    number = _printable(address).translate(_PHONE_PUNCTUATION)
-    if not _PHONE.match(number):
+    printable = _printable(address)
+    number = printable.translate(_PHONE_PUNCTUATION)
+    # A single zero in brackets is dialled within its country alone: with it the number would be another, or none.
+    if not _PHONE.match(number) or _NATIONAL_ZERO.search(printable):
         raise InvalidAddress("not a phone number in E.164 form: + and 7 to 15 digits")
     return number
 
