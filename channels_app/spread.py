@@ -37,14 +37,14 @@ class SpreadSession(Session):
     """Sends by one lane, and by up to `most` for the rest of a batch whose beginning was slow.
 
     Each further lane is connected before a message is drawn for it, so that a provider that lets no more of them in
-    costs no message anything. A message that is neither taken nor refused for good ends the spreading: the first lane
-    alone finds out what that means for the rest.
+    costs no message anything; it takes leave with the batch. A message that is neither taken nor refused for good ends
+    the spreading: the first lane alone finds out what that means for the rest.
     """
 
     def __init__(self, make: Callable[[], Lane], most: int) -> None:
         self._make = make
-        self._most = most
-        self._lanes = [make()]
+        self._most = self._allowed = most
+        self._first = make()
         self._pool: ThreadPoolExecutor | None = None
 
     def deliver(self, batch: Iterator[OutboundMessage], may_send: _MaySend) -> Iterator[_Answer]:
@@ -52,7 +52,7 @@ class SpreadSession(Session):
         watch = _Watch(batch)
         while not watch.over:
             watch.start()
-            for answer in self._lanes[0].deliver(watch, may_send):
+            for answer in self._first.deliver(watch, may_send):
                 watch.note()
                 yield answer
                 watch.go_on()
@@ -61,19 +61,19 @@ class SpreadSession(Session):
             yield from self._spread(watch, may_send)
 
     def close(self) -> None:
-        """Take leave on every connection."""
+        """Take leave, and end the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None
-        for lane in self._lanes:
-            lane.close()
+        self._first.close()
 
     def _spread(self, watch: _Watch, may_send: _MaySend) -> Iterator[_Answer]:
         """Send by all lanes until the batch is over, or something is wrong."""
         pool = self._pool = self._pool or ThreadPoolExecutor(self._most, "lane")
-        self._lanes += [self._make() for _ in range(self._most - len(self._lanes))]
-        free = [self._lanes[0]]
-        opening = {pool.submit(lane.prepare): lane for lane in self._lanes[1:]}
+        self._allowed = min(self._allowed + 1, self._most)
+        others = [self._make() for _ in range(self._allowed - 1)]
+        opening = {pool.submit(lane.prepare): lane for lane in others}
+        free = [self._first]
         sending: dict[Future[list[_Answer]], tuple[Lane, OutboundMessage]] = {}
         again: list[OutboundMessage] = []
         sound = True
@@ -93,7 +93,7 @@ class SpreadSession(Session):
                         wait(opening if not (free or sending) else ())
                         free += self._opened(opening)
                         if free or sending:
-                            self._give_up(lane)
+                            self._allowed -= 1
                             again.append(message)
                             continue
                     free.append(lane)
@@ -103,18 +103,13 @@ class SpreadSession(Session):
         finally:
             wait(_all(sending, opening))
             self._opened(opening)
+            wait([pool.submit(lane.close) for lane in others])
 
     def _opened(self, opening: dict[Future[bool], Lane]) -> list[Lane]:
-        """Give the lanes that are open by now; one that is not let in is given up, and no more are tried."""
-        done = [(future, opening.pop(future)) for future in list(opening) if future.done()]
-        for lane in (lane for future, lane in done if not future.result()):
-            self._give_up(lane)
-        return [lane for _, lane in done if lane in self._lanes]
-
-    def _give_up(self, lane: Lane) -> None:
-        self._lanes.remove(lane)
-        self._most -= 1
-        lane.close()
+        """Give the lanes that are open by now. Next time one more is tried than was let in."""
+        done = [(future.result(), opening.pop(future)) for future in list(opening) if future.done()]
+        self._allowed -= sum(not opened for opened, _ in done)
+        return [lane for opened, lane in done if opened]
 
 
 class _Watch(Iterator[OutboundMessage]):
