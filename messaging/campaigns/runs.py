@@ -6,9 +6,10 @@ Whoever moves a campaign holds its row until the end, so of two who want the sam
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -57,8 +58,8 @@ def launch(row: Campaign) -> None:
         Invalid: see `start`.
     """
     _demand_whole(row)
-    row.started_at = timezone.now()
-    row.feed_at = row.started_at if pace.is_paced(row) else None
+    row.started_at = _clock()
+    row.feed_at = timezone.now() if pace.is_paced(row) else None
     audience.freeze(row)
     _move(row, C.RUNNING)
     feeder.feed(row)
@@ -213,6 +214,14 @@ def _demand_whole(row: Campaign, *, of_any_kind: bool = False) -> None:
     lacking = [each for each in gaps(row) if not (of_any_kind and each.pointer == "/kind")]
     if lacking:
         raise Invalid(lacking[0].detail, code=lacking[0].code, errors=lacking)
+
+
+def _clock() -> datetime:
+    """The database's time: it stamps the versions of templates, of which the newest at the start is sent."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
 
 
 def send_back(row: Campaign, error: DispatchError) -> None:
