@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import psycopg
-from django.db import connection
+from django.db import NotSupportedError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
@@ -42,9 +42,27 @@ def prepared(sql: str, parameters: Mapping[str, Any], *, binary: bool = False) -
     if binary:
         raw.format = Format.BINARY
         raw.adapters.register_loader("jsonb", _Json)
+    values = [parameters[name] for name in names]
     with CursorWrapper(raw, connection) as cursor:
-        cursor.execute(text, [parameters[name] for name in names])
+        try:
+            cursor.execute(text, values)
+        except NotSupportedError as error:
+            _forget_plans(error)
+            cursor.execute(text, values)
         yield cursor
+
+
+def _forget_plans(error: NotSupportedError) -> None:
+    """Make the connection plan anew: a migration may have altered the type of a column that a statement gives, and the
+    server then refuses the plan that it keeps for it.
+
+    Raises:
+        OperationalError: the connection is in a transaction, whose end makes it forget them.
+    """
+    if connection.in_atomic_block:
+        raise OperationalError(*error.args) from error
+    with connection.wrap_database_errors:
+        connection.connection.execute("DEALLOCATE ALL", prepare=False)
 
 
 @cache

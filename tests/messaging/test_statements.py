@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import DataError, connection
+from django.db import DataError, OperationalError, connection, transaction
 
 from messaging.models.statements import prepared
 
@@ -47,3 +48,43 @@ def test_it_is_seen_by_whoever_watches_the_connection():
     with connection.execute_wrapper(watch), prepared("SELECT %(b)s::int - %(a)s::int", {"a": 1, "b": 3}) as cursor:
         assert cursor.fetchone() == (2,)
     assert seen == [("SELECT $1::int - $2::int", [3, 1])]
+
+
+@pytest.fixture
+def altered(transactional_db: None) -> Iterator[Callable[[str], None]]:
+    """Alters the column of a small table from another connection, as a migration does."""
+    elsewhere = connection.copy()
+
+    def run(sql: str) -> None:
+        with elsewhere.cursor() as cursor:
+            cursor.execute(sql)
+
+    run("CREATE TABLE altered AS SELECT 'told'::varchar(9) AS word")
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 0
+    yield lambda kind: run(f"ALTER TABLE altered ALTER word TYPE {kind}")
+    connection.close()
+    run("DROP TABLE altered")
+    elsewhere.close()
+
+
+def word() -> str:
+    with prepared("SELECT word FROM altered", {}) as cursor:
+        return str(cursor.fetchone()[0])
+
+
+def test_what_a_migration_altered_is_planned_for_anew(altered: Callable[[str], None]):
+    for kind in ("varchar(10)", "varchar(11)", "text"):
+        assert [word(), word()] == ["told", "told"]
+        altered(kind)
+    assert word() == "told"
+
+
+def test_a_transaction_that_meets_such_a_plan_can_be_tried_again(altered: Callable[[str], None]):
+    assert word() == "told"
+    altered("text")
+
+    with pytest.raises(OperationalError), transaction.atomic():
+        word()
+    with transaction.atomic():
+        assert word() == "told"
