@@ -10,7 +10,10 @@ from uuid import UUID
 
 from django.db import connection
 
-_AWAITS = "SELECT 1 FROM messaging_message WHERE id = %s AND status = 'QUEUED' AND awaited_until > now()"
+# A worker may have taken it already.
+_AWAITS = """
+SELECT 1 FROM messaging_message WHERE id = %s AND status IN ('QUEUED', 'SENDING') AND awaited_until > now()
+"""
 # A worker that records the outcome holds the row: this waits for it, and changes nothing where the message has ended.
 _GIVE_UP = """
 UPDATE messaging_message SET awaited_until = NULL
@@ -23,7 +26,7 @@ UPDATE messaging_message SET next_attempt_at = clock_timestamp() + %s * interval
 
 
 def awaits(message_id: UUID) -> bool:
-    """Whether there is an outcome to wait for: the message is awaited, and was not ended by its accept."""
+    """Whether there is an outcome to wait for: the message is awaited, and has not ended."""
     with connection.cursor() as cursor:
         cursor.execute(_AWAITS, [message_id])
         return cursor.fetchone() is not None

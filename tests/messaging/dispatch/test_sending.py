@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -19,6 +20,7 @@ from pytest_django import Settings
 from channels_app.types import (
     Accepted,
     Ambiguous,
+    Attachment,
     Channel,
     NotConfigured,
     OutboundMessage,
@@ -29,7 +31,7 @@ from channels_app.types import (
 )
 from messaging import models
 from messaging.content.encryption import is_sealed
-from messaging.dispatch import claims, control, delivery, intake, providers, queue, transitions, wake
+from messaging.dispatch import claims, control, delivery, intake, providers, queue, sending, transitions, wake
 from messaging.dispatch.idempotency import Answer
 from messaging.dispatch.queue import Lane
 from messaging.dispatch.transitions import Move
@@ -157,6 +159,22 @@ class TestOutcomes:
         assert row.status == Status.QUEUED
         assert row.next_attempt_at > timezone.now()
         assert story(row.id) == ["queued", "sending", "queued"]
+
+    def test_a_message_that_a_worker_takes_at_once_is_waited_for(self, workspace: Workspace, patience: Settings):
+        patience.SYNC_WAIT_SECONDS = SHORT
+        file = Attachment(filename="a.txt", content=b"a", content_type="text/plain")
+        post = Post(workspace, fields={"attachments": (file,)})
+
+        def accept(awaited: bool) -> list[UUID]:
+            ids = post.accept(awaited)
+            assert claims.take(URGENT, limit=1, group=1) is not None
+            return ids
+
+        sending.send(workspace_id=workspace.id, key=None, accept=accept, show=post.show, whole=True)
+
+        row = only()
+        assert (post.sent.message.status, post.sent.waited) == (Status.SENDING, True)
+        assert row.awaited_until is None
 
     def test_a_suppression_found_by_the_worker_ends_the_wait(self, workspace: Workspace):
         post = Post(workspace)
