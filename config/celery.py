@@ -6,11 +6,12 @@ import os
 import sys
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from config import interpreter
 from config.stack.processes import POOLS
 from workers.schedule import SCHEDULE
 
@@ -51,3 +52,10 @@ app.autodiscover_tasks(["workers"])
 @setup_logging.connect
 def keep_logging(**kwargs: object) -> None:
     """Leave the logging that settings configured."""
+
+
+@worker_process_init.connect
+@worker_ready.connect
+def settle(**kwargs: object) -> None:
+    """Settle the interpreter in each child of a pool of processes, and in a worker once it consumes."""
+    interpreter.settle()

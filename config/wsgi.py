@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -16,15 +15,13 @@ application = get_wsgi_application()
 from django.db import connections  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
+from config import interpreter  # noqa: E402
 from messaging.content import encryption  # noqa: E402
 
 # A wrong key would otherwise show only by messages that cannot be read.
 encryption.verify_at_start()
 connections.close_all()
 
-# Every view is loaded before the first request asks for one. What was made until now stays: the collector need not look
-# at it again, and finds little in what a request leaves behind, so that it need not look often.
+# Every view is loaded before the first request asks for one.
 _ = get_resolver().url_patterns
-gc.collect()
-gc.freeze()
-gc.set_threshold(10_000, 20, 20)
+interpreter.settle()
