@@ -164,7 +164,8 @@ def _received(spellings: Iterable[str]) -> list[Condition]:
     alike: dict[str, list[str]] = {}
     for each in spellings:
         alike.setdefault(each.lower(), []).append(each)
-    return [Condition(sql, (folded, several)) for folded, several in alike.items()]
+    # Folded by the database, as the index is, which has its own idea of some letters.
+    return [Condition(sql, (several[0], several)) for several in alike.values()]
 
 
 def _at(status: Status, tried: bool | None) -> Condition:

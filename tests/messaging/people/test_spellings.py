@@ -90,6 +90,13 @@ def test_messages_are_found_by_their_recipient_in_another_spelling(workspace: Wo
         assert message(key).recipient == "+49301234567"
 
 
+def test_a_recipient_whose_case_is_folded_otherwise_by_the_database_is_found(workspace: Workspace) -> None:
+    key = accept_message(workspace, "İrem@example.com")
+
+    for where in (MessageFilter(to="İrem@example.com"), MessageFilter(q="İrem@EXAMPLE.com")):
+        assert [row.id for row in selectors.messages(workspace_id=workspace.id, where=where, limit=5)] == [key]
+
+
 def test_a_bounce_keeps_its_address_from_messages_in_every_spelling(workspace: Workspace) -> None:
     first = message(accept_message(workspace, "Ann@example.com"))
     for sent in (first.id, accept_message(workspace, "ann@example.com")):
