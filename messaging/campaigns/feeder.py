@@ -17,6 +17,7 @@ from django.utils import timezone
 from messaging.campaigns import audience, pace
 from messaging.models import Audience, Campaign, Message
 from messaging.models.keys import lowest_key
+from messaging.tenancy import quota
 
 _MINUTE: Final = timedelta(minutes=1)
 _LATE: Final = timedelta(seconds=2)
@@ -67,11 +68,14 @@ def _write(campaign: Campaign, left: QuerySet[Audience], at: datetime) -> int:
 
 
 def _turns(campaign: Campaign, first: datetime, at: datetime) -> int:
-    """To how many the campaign may write by now."""
+    """To how many the campaign may write by now. Where the workspace has no messages left for the day it is one, so
+    that whoever accepts it says so."""
+    left = quota.terms_of(campaign.workspace_id).left
+    most = audience.LARGEST if left is None else max(left, 1)
     if campaign.rate is None:
-        return audience.LARGEST
+        return most
     messages = Message.objects.filter(campaign_id=campaign.id, id__gte=lowest_key(at - _MINUTE))
-    return min((at - first) // (_MINUTE / campaign.rate) + 1, campaign.rate - messages.count())
+    return min((at - first) // (_MINUTE / campaign.rate) + 1, campaign.rate - messages.count(), most)
 
 
 def _ready(campaign: Campaign, left: QuerySet[Audience], at: datetime) -> QuerySet[Audience]:

@@ -51,6 +51,11 @@ class Terms:
     accepted: int
     """Messages of today, where there is a quota."""
 
+    @property
+    def left(self) -> int | None:
+        """Messages that are left of today's; None where there is no quota."""
+        return None if self.daily_quota is None else max(0, self.daily_quota - self.accepted)
+
     def check(self, number: int) -> None:
         """Refuse early what cannot fit; `spend` decides.
 

@@ -15,7 +15,7 @@ from messaging.content import templates
 from messaging.dispatch import delivery
 from messaging.dispatch.queue import Lane
 from messaging.errors import Conflict, Invalid
-from messaging.models import Campaign, Message, Workspace
+from messaging.models import Campaign, Message, Usage, Workspace
 from messaging.state import Cause
 from tests.factories import make_template, make_workspace, revise_template
 from tests.messaging.campaigns.plans import frozen, make_campaign, named, reached
@@ -205,9 +205,22 @@ def test_a_campaign_whose_day_is_used_up_goes_on_later(workspace: Workspace) -> 
     Workspace.objects.update(daily_quota=1)
     Campaign.objects.update(feed_at=timezone.now() - HOUR)
     before = timezone.now()
-    assert sweeps.feed() == 0
+    assert [sweeps.feed(), sweeps.feed()] == [1, 0]
     assert due(row) >= before + sweeps.AGAIN
-    assert (row.status, len(reached(row))) == ("running", 1)
+    assert (row.status, len(reached(row))) == ("running", 2)
+
+
+def test_an_audience_that_is_larger_than_the_days_quota_is_written_to_day_by_day(workspace: Workspace) -> None:
+    row = begun(workspace, 5, window=around(timezone.now() + 3 * HOUR))
+    assert reached(row) == []
+    Workspace.objects.update(daily_quota=2)
+    Campaign.objects.update(window=around(timezone.now()), feed_at=timezone.now())
+
+    assert [sweeps.feed(), sweeps.feed()] == [1, 0]
+    assert (due(row) > timezone.now(), row.status, len(reached(row))) == (True, "running", 2)
+
+    Usage.objects.update(day=timezone.now().date() - timedelta(days=1))
+    assert fed(row, due(row)) == 2
 
 
 def test_the_end_is_foretold_by_the_rate(workspace: Workspace) -> None:
