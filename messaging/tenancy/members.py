@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
@@ -12,6 +14,7 @@ from django.db.models import QuerySet
 
 from messaging.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFound
 from messaging.models import Member, Role, User
+from messaging.models.statements import prepared
 from messaging.tenancy import keys
 from messaging.tenancy.access import ADMIN, Caller, checked_role, demand, demand_grant, demand_live
 
@@ -22,6 +25,28 @@ PASSWORD_LENGTH = 1024
 def members_of(*, workspace_id: UUID) -> QuerySet[Member]:
     """The workspace's members with their users, in the order of joining."""
     return Member.objects.filter(workspace_id=workspace_id).select_related("user")
+
+
+class Face(NamedTuple):
+    """As whom a person appears to others."""
+
+    avatar_id: UUID
+    name: str
+
+
+# Plain SQL: nearly every answer of some surfaces asks for it, of one person.
+_FACES = "SELECT id, avatar_id, first_name, last_name, username FROM messaging_user WHERE id = ANY(%(ids)s)"
+
+
+def faces(ids: Collection[UUID]) -> dict[UUID, Face]:
+    """As whom these users appear: their avatars with their full names, or else what they sign in by."""
+    if not ids:
+        return {}
+    with prepared(_FACES, {"ids": list(ids)}) as cursor:
+        return {
+            key: Face(avatar_id, f"{first} {last}".strip() or username)
+            for key, avatar_id, first, last, username in cursor.fetchall()
+        }
 
 
 def get(*, workspace_id: UUID, member_id: UUID) -> Member:

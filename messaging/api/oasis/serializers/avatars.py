@@ -27,6 +27,7 @@ from messaging.dispatch import selectors
 from messaging.dispatch.selectors import Rendered
 from messaging.inbox import conversations
 from messaging.people.recipients import as_key
+from messaging.tenancy import members
 
 NEW_MESSAGE: Final = "New Message"
 
@@ -74,9 +75,8 @@ class Notification(Struct, kw_only=True, frozen=True, rename="camel"):
 
 def senders(rows: Sequence[models.Message]) -> dict[UUID, Sender]:
     """Who sent these messages, by user."""
-    wanted = {row.author_id for row in rows if row.author_id}
-    found = models.User.objects.filter(id__in=wanted).only("avatar_id", "username", "first_name", "last_name")
-    return {user.id: Sender(id=user.avatar_id, name=user.get_full_name() or user.username) for user in found}
+    found = members.faces({row.author_id for row in rows if row.author_id})
+    return {key: Sender(id=face.avatar_id, name=face.name) for key, face in found.items()}
 
 
 def listed(rows: Sequence[models.Message]) -> list[ListedMessage]:
