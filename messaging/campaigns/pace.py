@@ -78,8 +78,9 @@ class Timetable:
         return quiet if quiet is not None and quiet.hold(_clock(at, quiet.time_zone or home)) else None
 
     def opens(self, at: datetime, home: str) -> datetime:
-        """The first moment from `at` on when it may write to such a person; `at` itself where that is never."""
-        return next((moment for moment in self._moments(at, home) if self.closed_by(moment, home) is None), at)
+        """The first moment from `at` on when it may write to such a person; one far ahead where that is never."""
+        never = at + timedelta(days=_LOOKED_AHEAD)
+        return next((moment for moment in self._moments(at, home) if self.closed_by(moment, home) is None), never)
 
     def after(self, work: timedelta, *, at: datetime, home: str) -> datetime:
         """When so much time has passed in which it may write to such a person, up to a bound."""

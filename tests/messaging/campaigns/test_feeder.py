@@ -272,6 +272,16 @@ def test_quiet_hours_hold_each_contact_back_by_its_own_clock(workspace: Workspac
     assert fed(row, now + 2 * HOUR) == 1
 
 
+def test_a_campaign_that_its_own_hours_keep_from_ever_writing_is_looked_at_each_minute(workspace: Workspace) -> None:
+    now = timezone.now()
+    crowd(workspace, 1)
+    hours = around(now + 6 * HOUR)
+    quiet = {"start": hours["start"], "end": hours["end"]}
+    row = runs.start(**named(make_campaign(workspace, window=hours, settings={"quietHours": quiet})))
+    assert fed(row, now + 6 * HOUR) == 0
+    assert due(row) == now + 6 * HOUR + timedelta(minutes=1)
+
+
 def test_one_contact_is_not_written_to_outside_of_the_window(workspace: Workspace) -> None:
     contact = make_contact(workspace)
     row = make_campaign(workspace, window=around(timezone.now() + 6 * HOUR))
