@@ -25,7 +25,7 @@ def other() -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def pooled() -> Iterator[DatabaseWrapper]:
     """A connection as the API's threads have it."""
-    options = {"pool": {"min_size": 1, "max_size": 2, "timeout": PATIENCE}}
+    options = {"pool": {"min_size": 1, "max_size": 1, "timeout": PATIENCE}}
     wrapper = DatabaseWrapper(
         {**connections["default"].settings_dict, "NAME": "postgres", "CONN_MAX_AGE": 0, "OPTIONS": options}, "default"
     )
