@@ -400,3 +400,4 @@ def test_a_test_key_has_a_mailbox_of_its_own(caller: Caller, friend: Caller) -> 
     key = write(tester, tester)
     assert [row["id"] for row in results(tester.get(f"{BASE}/notifications"))] == [key]
     assert [row["id"] for row in results(tester.get(f"{BASE}/conversation/{avatar(tester)}"))] == [key]
+    assert results(tester.get(f"{BASE}/conversation/{avatar(caller)}")) == []

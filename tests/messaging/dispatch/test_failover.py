@@ -280,6 +280,31 @@ class TestBreakers:
         assert state() is State.CLOSED
         assert check_all() == []
 
+    def test_a_trial_at_the_next_provider_is_one_message_however_many_are_handed_on(
+        self, workspace: Workspace, install: Install
+    ) -> None:
+        tried: list[int] = []
+
+        def fails(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            yield from ((each.id, FAULT) for each in list(batch))
+
+        def takes(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            drawn = list(batch)
+            tried.append(len(drawn))
+            yield from ((each.id, Accepted()) for each in drawn)
+
+        install(fails, shares_fate=True, then=[{"script": takes}])
+        for _ in range(FAULTS):
+            breakers.note("email", "scripted-2", FAULT, fault=True)
+        rest_is_over("scripted-2")
+        accept_batch(workspace, addresses(10))
+
+        delivery.deliver(EMAIL)
+
+        assert tried[0] == 1
+        assert state("scripted-2") is State.CLOSED
+        assert check_all() == []
+
     def test_what_goes_to_servers_of_its_own_has_no_breaker(self, workspace: Workspace, install: Install) -> None:
         install(answer(FAULT), shares_fate=False)
         accept_batch(workspace, addresses(3 * FAULTS))
@@ -421,6 +446,12 @@ class TestWeights:
         accept_batch(workspace, addresses(40))
         delivery.deliver(EMAIL)
         assert outcomes() == {("SENT", "scripted", 1): 30, ("SENT", "scripted-2", 1): 10}
+
+    def test_a_full_batch_is_shared_by_weight_too(self, workspace: Workspace, install: Install) -> None:
+        install(accept_all, batch=8, weight=3, then=[{"weight": 1}])
+        accept_batch(workspace, addresses(8))
+        delivery.deliver(EMAIL)
+        assert outcomes() == {("SENT", "scripted", 1): 6, ("SENT", "scripted-2", 1): 2}
 
     def test_a_reserve_steps_in_when_the_others_are_left_alone(self, workspace: Workspace, install: Install) -> None:
         install(accept_all, shares_fate=True, weight=3, then=[{"weight": 1}, {"weight": None}])

@@ -249,6 +249,17 @@ def test_days_of_failures_alone_end_an_endpoint(workspace: Workspace, peer: Peer
     assert (rows.get().active, rows.get().disabled_because) == (False, "failing")
 
 
+def test_many_failures_in_a_short_time_end_no_endpoint(workspace: Workspace, peer: Peer) -> None:
+    made = listen(workspace, peer.url("/status-500"))
+    rows = WebhookEndpoint.objects.filter(pk=made.row.pk)
+    almost = timezone.now() - timedelta(days=disabling.DAYS) + timedelta(hours=1)
+    rows.update(failures=disabling.FAILURES, failing_since=almost)
+    accept_message(workspace)
+    tell()
+    assert rows.get().failures > disabling.FAILURES
+    assert rows.get().active
+
+
 def test_one_success_forgives_all_failures(workspace: Workspace) -> None:
     answers = iter([Reply(status=500), Reply()])
     with running(lambda asked: next(answers)) as peer:

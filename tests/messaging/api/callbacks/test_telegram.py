@@ -127,6 +127,15 @@ class TestLinking:
 
         assert fresh(ann).telegram_chat_id == ""
 
+    def test_a_link_that_was_not_used_is_worth_nothing_once_the_contact_was_linked_by_another(self, web: Client):
+        ann = make_contact(make_workspace())
+        given = [token_for(ann, age=timedelta(seconds=age)) for age in (0, 60)]
+
+        for place, token in enumerate(given):
+            assert update(web, f"/start {token}", chat=CHAT + place).status_code == 200
+
+        assert fresh(ann).telegram_chat_id == str(CHAT)
+
     def test_an_update_of_any_number_is_taken(self, web: Client):
         # Too long for an index, and not to be compressed.
         number = int.from_bytes(random.Random(7).randbytes(1_700))
