@@ -49,3 +49,21 @@ def test_every_path_of_code_that_a_page_names_exists(project: Path) -> None:
         if not (project / path).exists()
     ]
     assert missing == []
+
+
+def test_every_room_has_one_row(project: Path) -> None:
+    page = (project / "docs/architecture.md").read_text("utf-8")
+    told = [
+        name for row in re.findall(r"^\| (`.+?`) \|", page, re.MULTILINE) for name in re.findall(r"`([\w.]+)`", row)
+    ]
+    dispatch = {path.stem for path in (project / "messaging/dispatch").glob("[a-z]*") if "__" not in path.name}
+    rooms = {f"messaging.{path.stem}" for path in (project / "messaging").glob("[a-z]*") if _holds_code(path)}
+    assert sorted(name for name in told if name in dispatch) == sorted(dispatch)
+    assert sorted(name for name in told if name.startswith("messaging.")) == sorted(rooms)
+
+
+def _holds_code(path: Path) -> bool:
+    """Whether a room is furnished, and is no part that Django wants by its name."""
+    if path.stem in {"migrations", "apps", "urls", "static", "templates"}:
+        return False
+    return path.suffix == ".py" or any(each.name != "__init__.py" for each in path.glob("**/*.py"))
