@@ -53,7 +53,8 @@ class _Message:
     """A message that was drawn and has no answer yet."""
 
     outbound: OutboundMessage
-    since: float
+    since: float = 0.0
+    """When the first provider that was asked was given it."""
     told: list[tuple[ChannelAdapter, Outcome]] = field(default_factory=list)
 
     def answered(self, adapter: ChannelAdapter, outcome: Outcome) -> Answered:
@@ -232,7 +233,7 @@ class Failover:
             if outbound is None:
                 self._over = self._whole = True
                 return
-            yield _Message(outbound, time.monotonic())
+            yield _Message(outbound)
         # One that may have nothing more, though it is not shut, waits for what others find out.
         self._whole = bool(handed) or way.shut
 
@@ -242,7 +243,9 @@ class Failover:
 
         def drawn(again: list[_Message]) -> Iterator[_Message]:
             for message in handed:
-                if time.monotonic() - message.since >= self._budget or not self._takes(way, message):
+                # One that nobody was asked to take has all its time before it, however long others took.
+                late = message.told and time.monotonic() - message.since >= self._budget
+                if late or not self._takes(way, message):
                     continue
                 if not way.admits():
                     return
@@ -264,7 +267,10 @@ class Failover:
                 if not self._takes(way, message):
                     handed.append(message)
                     continue
-                under_way[message.outbound.id] = message, time.monotonic()
+                begun = time.monotonic()
+                if not message.told:
+                    message.since = begun
+                under_way[message.outbound.id] = message, begun
                 way.begin()
                 yield message.outbound
 

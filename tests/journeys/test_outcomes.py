@@ -111,12 +111,19 @@ def sandbox(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, tuple[str,
 WORLDS = {"smtp": smtp_and_others, "service": a_service, "sandbox": sandbox}
 
 
+UNASKED = {"not_begun", "provider_busy"}
+"""Codes of what was given back before its provider was asked."""
+
+
+def answers(client: Client, key: str) -> list[Mapping[str, Any]]:
+    """The events in which a provider answered."""
+    later = [event for event in client.events(key)[1:] if event["type"] != "sending"]
+    return [event for event in later if event["provider"] and event["detail"].get("code") not in UNASKED]
+
+
 def became(client: Client, key: str) -> type[Outcome]:
-    """What a message's events say of its first attempt."""
-    events = eventually(
-        lambda: (found := client.events(key))[2:] and found, lambda: f"an outcome of {client.message(key)}"
-    )
-    first: Mapping[str, Any] = events[2]
+    """What a message's events say of the first attempt in which its provider was asked."""
+    first = eventually(lambda: answers(client, key), lambda: f"an outcome of {client.message(key)}")[0]
     if first["type"] == "sent":
         return Accepted
     if first["type"] == "outcome_unknown" or first["detail"].get("code") == "outcome_unknown":

@@ -412,6 +412,17 @@ class TestKinds:
         assert outcomes() == {("SENT", "scripted", 1): 12, ("SENT", "scripted-2", 1): 21}
         assert check_all() == []
 
+    def test_what_others_took_long_for_is_no_reason_to_keep_one_from_its_own(
+        self, workspace: Workspace, kinds, sent, settings: Settings
+    ) -> None:
+        settings.PROVIDER_DEADLINE_SECONDS = 0.0
+        accept_batch(workspace, ["person@example.com", "room@example.com"])
+
+        delivery.deliver(EMAIL)
+
+        assert outcomes() == {("SENT", "scripted", 1): 1, ("SENT", "scripted-2", 1): 1}
+        assert check_all() == []
+
     def test_an_address_that_none_takes_ends_alone(self, workspace: Workspace, kinds) -> None:
         accept_batch(workspace, ["person@example.com", "nobody@example.com", "room@example.com"])
 
