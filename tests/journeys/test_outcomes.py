@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from channels_app.types import Accepted, Ambiguous, Outcome, Permanent, Throttled, Transient
 from tests.channels_app.contract import EXPECTED, ROWS, Behaviour
 from tests.client import Client
-from tests.peers import http, postmark, push, smtp, telegram, twilio
+from tests.peers import http, postmark, providers
 from tests.running import Stack, eventually
 
 pytestmark = pytest.mark.journey
@@ -41,50 +39,27 @@ def named(path: str) -> str:
 @contextmanager
 def smtp_and_others(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, tuple[str, Send]]]]:
     """The variables of a stack, and by provider the row of the table and how to send by it."""
-    tls = smtp.self_signed(folder)
-    key = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
-    with ExitStack() as held:
-        sink = held.enter_context(smtp.running())
-        phone, _ = held.enter_context(twilio.running())
-        bot = held.enter_context(telegram.running())
-        browsers, service = held.enter_context(push.running(tls))
-        hooks = held.enter_context(http.running())
+    paths = [path for path in ROWS["apprise"].values() if isinstance(path, str)]
+    with providers.running(folder, destinations={named(path): path for path in paths}) as running:
 
         def to_device(client: Client, path: str) -> str:
-            browser = service.subscribe(path)
+            browser = running.service.subscribe(path)
             keys = {"p256dh": browser.p256dh, "auth": browser.auth}
-            ann = {"name": "Ann", "email": f"ann{len(service.browsers)}@example.com"}
+            ann = {"name": "Ann", "email": f"ann{len(running.service.browsers)}@example.com"}
             contact = client.request("POST", "/api/v1/contacts", ann).body["id"]
-            device = {"contact_id": contact, "endpoint": browsers.url(path), "keys": keys}
+            device = {"contact_id": contact, "endpoint": running.browsers.url(path), "keys": keys}
             assert client.request("POST", "/api/v1/push-subscriptions", device).status in {200, 201}
-            return client.send(browsers.url(path), channel="push")
+            return client.send(running.browsers.url(path), channel="push")
 
-        paths = [path for path in ROWS["apprise"].values() if isinstance(path, str)]
-        env = {
-            "EMAIL_URL": f"smtp://127.0.0.1:{sink.port}",
-            "TWILIO_ACCOUNT_SID": twilio.ACCOUNT,
-            "TWILIO_AUTH_TOKEN": twilio.TOKEN,
-            "TWILIO_SMS_FROM": "+15005550006",
-            "TWILIO_WHATSAPP_FROM": "+15005550006",
-            "TWILIO_API_BASE": phone.url(""),
-            "TELEGRAM_BOT_TOKEN": telegram.TOKEN,
-            "TELEGRAM_API_BASE": bot.peer.url(""),
-            "VAPID_PRIVATE_KEY": urlsafe_b64encode(key).decode().rstrip("="),
-            "VAPID_SUBJECT": "mailto:operator@example.com",
-            "WEBHOOK_SECRETS": "whsec_" + b64encode(bytes(32)).decode(),
-            "APPRISE_URLS": ",".join(f"{named(path)}=json://127.0.0.1:{hooks.port}{path}" for path in paths),
-            "EGRESS_ALLOW": "127.0.0.1,localhost",
-            "EGRESS_CA_FILE": str(tls[0]),
-        }
         yield (
-            env,
+            running.env,
             {
                 "smtp": ("smtp", on("email")),
                 "twilio on sms": ("twilio", on("sms")),
                 "twilio on whatsapp": ("twilio", on("whatsapp")),
                 "telegram": ("telegram", on("telegram")),
                 "webpush": ("webpush", to_device),
-                "webhook": ("webhook", on("webhook", hooks.url)),
+                "webhook": ("webhook", on("webhook", running.hooks.url)),
                 "apprise": ("apprise", on("webhook", named)),
                 "inapp": ("inapp", on("onsite")),
             },
