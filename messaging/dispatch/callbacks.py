@@ -17,12 +17,12 @@ from datetime import timedelta
 from typing import Final, cast
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from channels_app.base import ChannelAdapter
 from channels_app.errors import CallbackRejected, LoginAwaited, ProviderMissing
-from channels_app.types import Callback, Channel, Receipt
+from channels_app.types import Callback, Channel, Receipt, Signal
 from messaging.dispatch import providers, queue, receipts, signals, storable
 from messaging.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from messaging.models import RawCallback
@@ -52,18 +52,18 @@ def take(provider: str, callback: Callback) -> None:
         Invalid: it is signed, and not what the provider sends.
     """
     adapter = _signer(provider, callback)
+    said = _read(adapter, callback)
+    reports = [each for each in said if isinstance(each, Receipt)]
+    if len(reports) == len(said):
+        _report(adapter, reports, callback)
+        return
+    # What people say of themselves is heeded each by itself; what came is kept before, whatever becomes of that.
     _keep_raw(adapter.provider, callback)
-    try:
-        said = adapter.parse_callback(callback)
-    except CallbackRejected as error:
-        raise Invalid(str(error), code="callback_malformed") from error
-    except Exception as error:
-        log.exception("callback_not_read", provider=provider)
-        raise Invalid("this is not what the provider sends", code="callback_malformed") from error
     for each in said:
         if not isinstance(each, Receipt):
             signals.heed(adapter.provider, each.channel or adapter.channel, each)
-    _report(adapter, [each for each in said if isinstance(each, Receipt)])
+    if reports:
+        _report(adapter, reports, callback)
 
 
 def check(provider: str) -> None:
@@ -115,21 +115,30 @@ def _adapters(provider: str) -> Iterator[ChannelAdapter]:
                 yield adapter
 
 
-def _report(adapter: ChannelAdapter, reports: Sequence[Receipt]) -> None:
-    with _applying() as free:
-        if not free:
-            receipts.keep(adapter.provider, reports)
-            return
-        # One commit for both: what cannot be applied now is kept all the same, and the sweep applies it.
-        with transaction.atomic():
+def _read(adapter: ChannelAdapter, callback: Callback) -> Sequence[Receipt | Signal]:
+    """What a callback says; one that cannot be read is kept before that is said."""
+    try:
+        return adapter.parse_callback(callback)
+    except Exception as error:
+        _keep_raw(adapter.provider, callback)
+        if isinstance(error, CallbackRejected):
+            raise Invalid(str(error), code="callback_malformed") from error
+        log.exception("callback_not_read", provider=adapter.provider)
+        raise Invalid("this is not what the provider sends", code="callback_malformed") from error
+
+
+def _report(adapter: ChannelAdapter, reports: Sequence[Receipt], callback: Callback) -> None:
+    # One commit for what came, what it reports, and what that does: what cannot be applied now is kept all the same,
+    # and the sweep applies it.
+    try:
+        with _applying() as free, transaction.atomic():
+            _keep_raw(adapter.provider, callback)
             new = receipts.keep(adapter.provider, reports)
-            if not new:
-                return
-            try:
-                with transaction.atomic():
-                    receipts.apply(new)
-            except DatabaseError as error:
-                log.warning("receipts_not_applied", provider=adapter.provider, error=type(error).__name__)
+            if free:
+                receipts.attempt(new)
+    except Exception:
+        _keep_raw(adapter.provider, callback)
+        raise
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 
 from channels_app.types import Receipt, ReceiptKind
@@ -77,10 +77,15 @@ def apply_due(*, limit: int = BATCH) -> int:
         return _apply_all(_due().order_by("due_at", "id")[:limit])
 
 
-def apply(ids: Sequence[UUID]) -> None:
-    """Apply these reports at once, as far as they are due and nobody else is at it."""
-    with transaction.atomic():
-        _apply_all(_due().filter(pk__in=ids).order_by("due_at", "id"))
+def attempt(ids: Sequence[UUID]) -> None:
+    """Apply these reports at once, as far as they are due and nobody else is at it; the sweep applies the others."""
+    if not ids:
+        return
+    try:
+        with transaction.atomic():
+            _apply_all(_due().filter(pk__in=ids).order_by("due_at", "id"))
+    except DatabaseError as error:
+        log.warning("receipts_postponed", count=len(ids), error=type(error).__name__)
 
 
 def _due() -> QuerySet[ReceiptRecord]:

@@ -82,6 +82,7 @@ def is_out(recipient: Recipient) -> bool:
 def opt_out(recipient: Recipient) -> None:
     """Send the recipient nothing more of this, from now on. To do it again changes nothing."""
     message_id = recipient.message.id if recipient.message else None
+    kept: list[UUID] = []
     with transaction.atomic():
         if recipient.contact_id is not None:
             wish = Preference(channel=recipient.channel, status=ConsentStatus.OPTED_OUT, category=recipient.category)
@@ -95,7 +96,9 @@ def opt_out(recipient: Recipient) -> None:
         elif not is_out(recipient):
             _keep_from(recipient, message_id)
         if recipient.message is not None:
-            _report(recipient.message)
+            kept = _report(recipient.message)
+    # Not in the same transaction: it holds the contact, which whoever applies reports asks for after the message.
+    receipts.attempt(kept)
 
 
 def _keep_from(recipient: Recipient, message_id: UUID | None) -> None:
@@ -118,12 +121,12 @@ def _keep_from(recipient: Recipient, message_id: UUID | None) -> None:
     )
 
 
-def _report(message: Message) -> None:
-    """Leave the message a report that its recipient opted out through it; it is applied like any provider's."""
+def _report(message: Message) -> list[UUID]:
+    """Leave the message a report that its recipient opted out through it, once; it is applied like any provider's."""
     report = Receipt(
         kind=ReceiptKind.UNSUBSCRIBED,
         key=f"{VIA} {ReceiptKind.UNSUBSCRIBED} {message.id}",
         message_id=message.id,
         detail={"via": VIA},
     )
-    receipts.keep(message.provider, [report])
+    return receipts.keep(message.provider, [report])

@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from analytics import health
@@ -68,6 +70,33 @@ def test_a_status_callback_is_applied_at_once(web: Client, sent: tuple[UUID, str
     assert message(key).events.last().cause == "receipt"
     assert b"MessageStatus=delivered" in bytes(RawCallback.objects.get().body)
     assert check_all() == []
+
+
+def test_what_a_callback_does_is_committed_with_it(web: Client, sent: tuple[UUID, str, str]):
+    _, sid, path = sent
+
+    with CaptureQueriesContext(connection) as seen:
+        call(web, path, sid, "delivered")
+
+    assert [each["sql"] for each in seen].count("COMMIT") == 1
+
+
+def test_a_callback_is_kept_although_its_report_cannot_be(web: Client, sent: tuple[UUID, str, str]):
+    key, sid, path = sent
+    elsewhere = connection.copy()
+    try:
+        elsewhere.set_autocommit(False)
+        with elsewhere.cursor() as holder, connection.cursor() as cursor:
+            holder.execute("LOCK TABLE messaging_receiptrecord IN EXCLUSIVE MODE")
+            cursor.execute("SET lock_timeout = '1ms'")
+            assert call(web, path, sid, "delivered").status_code == 503
+            cursor.execute("RESET lock_timeout")
+    finally:
+        elsewhere.close()
+
+    assert b"MessageStatus=delivered" in bytes(RawCallback.objects.get().body)
+    assert (call(web, path, sid, "delivered").status_code, message(key).status) == (200, "DELIVERED")
+    assert RawCallback.objects.count() == 1
 
 
 def test_in_a_rush_a_callback_is_kept_and_applied_with_the_others(web: Client, sent: tuple[UUID, str, str]):
