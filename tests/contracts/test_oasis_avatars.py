@@ -131,6 +131,24 @@ def test_an_idempotency_key_sends_once(caller: Caller, friend: Caller) -> None:
     assert Message.objects.count() == 1
 
 
+def test_an_idempotency_key_of_one_avatar_swallows_no_message_of_another(caller: Caller, friend: Caller) -> None:
+    other = person(caller.workspace)
+    assert read(caller.post(path_to(friend), b'"Hi"', Idempotency_Key="k")) == SENT
+    for again in (
+        other.post(path_to(friend), b'"Hi"', Idempotency_Key="k"),
+        caller.post(f"{path_to(friend)}?messageType=System", b'"Hi"', Idempotency_Key="k"),
+    ):
+        failed(
+            again,
+            422,
+            "IDEMPOTENCY_MISMATCH",
+            "Idempotency key reused",
+            "This Idempotency-Key was used for another request.",
+            result=False,
+        )
+    assert Message.objects.count() == 1
+
+
 @pytest.mark.parametrize("body", [b"", b"  ", b"null"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_body_is_required(caller: Caller, friend: Caller, settings: Any, body: bytes, strict: bool) -> None:

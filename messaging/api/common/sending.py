@@ -95,8 +95,10 @@ def _key(request: Request, caller: Caller, body: bytes, *, encrypted: bool) -> K
     value = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if value is None:
         return None
-    path, mode = request.path.rstrip("/").encode(), b"test" if caller.test else b"live"
-    fingerprint = idempotency.fingerprint(str(request.method).encode(), path, mode, body)
+    path, query = request.path.rstrip("/").encode(), str(request.META.get("QUERY_STRING", "")).encode()
+    mode = b"test" if caller.test else b"live"
+    # What is sent has an author: the same of another person is another message.
+    fingerprint = idempotency.fingerprint(str(request.method).encode(), path, query, mode, caller.user_id.bytes, body)
     return Key(workspace_id=caller.workspace_id, value=value, fingerprint=fingerprint, encrypted=encrypted)
 
 

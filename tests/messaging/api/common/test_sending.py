@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ def caller() -> Caller:
     return caller_of(make_workspace())
 
 
-def caller_of(workspace: Workspace, *, test: bool = False) -> Caller:
+def caller_of(workspace: Workspace) -> Caller:
     somebody = uuid7()
     return Caller(
         workspace_id=workspace.id,
@@ -35,7 +36,6 @@ def caller_of(workspace: Workspace, *, test: bool = False) -> Caller:
         avatar_id=somebody,
         role=Role.MEMBER,
         scopes=frozenset(),
-        test=test,
     )
 
 
@@ -83,12 +83,23 @@ def test_a_repeat_gets_the_first_answer(caller: Caller) -> None:
     assert Message.objects.count() == 1
 
 
-def test_another_body_path_or_mode_is_another_request(caller: Caller) -> None:
+@pytest.mark.parametrize("other", [{"body": b"[]"}, {"path": "/else"}, {"path": "/send?kind=other"}])
+def test_another_body_path_or_query_is_another_request(caller: Caller, other: dict[str, Any]) -> None:
     send(caller, Idempotency_Key="k")
-    others: list[dict[str, Any]] = [{"body": b"[]"}, {"path": "/else"}]
-    for other in others:
-        with pytest.raises(IdempotencyMismatch):
-            send(caller, Idempotency_Key="k", **other)
     with pytest.raises(IdempotencyMismatch):
-        send(caller_of(Workspace.objects.get(), test=True), Idempotency_Key="k")
+        send(caller, Idempotency_Key="k", **other)
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize("other", [{"test": True}, {"user_id": uuid7()}])
+def test_the_same_of_somebody_else_or_in_another_mode_is_another_request(caller: Caller, other: dict[str, Any]) -> None:
+    send(caller, Idempotency_Key="k")
+    with pytest.raises(IdempotencyMismatch):
+        send(replace(caller, **other), Idempotency_Key="k")
+    assert Message.objects.count() == 1
+
+
+def test_another_key_of_the_same_person_repeats_the_same_request(caller: Caller) -> None:
+    first = send(caller, Idempotency_Key="k")
+    assert send(replace(caller, api_key_id=uuid7()), Idempotency_Key="k").content == first.content
     assert Message.objects.count() == 1
