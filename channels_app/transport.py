@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http.client import BadStatusLine, HTTPResponse, parse_headers
 from typing import Any, Final
 
 import certifi
@@ -31,6 +32,9 @@ IDLE: Final = 20.0
 """Seconds after which a connection is not used again: many servers close theirs by then, unnoticed until too late."""
 HOSTS: Final = 32
 """Hosts to which connections are kept."""
+INTERIM: Final = 100
+"""Interim answers that are passed by at the most."""
+_SWITCHING: Final = 101
 
 
 @dataclass(kw_only=True, slots=True)
@@ -93,9 +97,24 @@ class _TimedTls(_TimedSocket, ssl.SSLSocket):
     """The same, once it is encrypted."""
 
 
+class _Response(HTTPResponse):
+    """Passes by what a server says before its answer: http.client takes all but 100 for the answer itself."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= 200:
+                return version, status, reason
+            if status == _SWITCHING:
+                break
+            parse_headers(self.fp)
+        raise BadStatusLine("no answer")
+
+
 class _Connection(HTTPConnection):
     """A connection to an address that was judged just before, and that knows when the request has left."""
 
+    response_class = _Response
     _used_at = 0.0
 
     def _new_conn(self) -> socket.socket:

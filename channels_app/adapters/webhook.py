@@ -22,7 +22,6 @@ from channels_app.http import DEADLINE, Answer, Client, Unanswered
 from channels_app.threads import ThreadedSession
 from channels_app.types import (
     Accepted,
-    Ambiguous,
     Channel,
     Limits,
     NotConfigured,
@@ -168,8 +167,6 @@ def _outcome(message: OutboundMessage, answer: Answer) -> Outcome:
     told = f"{status} {answer.words}".rstrip()
     if 200 <= status < 300:
         return _accepted(message, answer)
-    if status < 200:
-        return Ambiguous(detail=f"protocol_error {told}")
     if status < 400:
         return Permanent(code="redirected", detail=f"{told} (redirects are not followed)")
     if status == 429:

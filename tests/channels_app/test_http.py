@@ -251,6 +251,15 @@ def test_every_status_is_an_answer(make, peer, status):
     assert (answer.status, answer.retry_after()) == (status, 7.0)
 
 
+def test_what_is_said_before_an_answer_is_not_the_answer(make):
+    with running() as peer:
+        client = make()
+        for _ in range(2):
+            answer = client.request("POST", peer.url("/interim"))
+            assert (answer.status, answer.body) == (200, b"taken")
+        assert peer.connections == 1
+
+
 @pytest.mark.parametrize("trick", ["huge", "endless-body", "bomb"])
 def test_a_large_or_endless_body_is_cut_at_the_limit(make, peer, trick):
     answer = make().request("POST", peer.url(f"/{trick}"))
@@ -291,6 +300,8 @@ def test_the_status_stands_when_the_body_drips_past_the_deadline(make, peer):
         ("cut", "connection_lost"),
         ("garbage", "protocol_error"),
         ("endless", "protocol_error"),
+        ("switch", "protocol_error"),
+        ("hints", "protocol_error"),
     ],
 )
 def test_no_answer_after_the_request_left_is_a_doubt(make, peer, trick, code):

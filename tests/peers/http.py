@@ -45,6 +45,9 @@ TRICKS = """
 /endless-body        answer 200, then a body without end
 /huge                answer 200 and a body of 1 MiB
 /refuse-early        hang up once the headers are there
+/interim             say what may come before an answer (100, 102, 103), then answer
+/switch              answer 101, which nobody asked for
+/hints               answer 103 without end
 /farewell            answer 200, then hang up without having said so
 /bomb                answer a redirect with a body without end
 /escape              answer 400 with escape codes and controls in the words
@@ -64,6 +67,12 @@ class Manner(StrEnum):
     ENDLESS = "endless"
     ENDLESS_BODY = "endless-body"
     FAREWELL = "farewell"
+    INTERIM = "interim"
+    SWITCH = "switch"
+    HINTS = "hints"
+
+
+_HINTS = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +203,11 @@ class _Talk:
         """Give the reply; tell whether the connection goes on."""
         head = f"HTTP/1.1 {reply.status} As asked\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
-        if reply.manner in (Manner.WHOLE, Manner.FAREWELL):
+        if reply.manner is Manner.INTERIM:
+            head = f"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n{_HINTS}{head}"
+        if reply.manner in (Manner.WHOLE, Manner.FAREWELL, Manner.INTERIM):
             self.line.sendall(f"{head}content-length: {len(reply.body)}\r\n\r\n".encode() + reply.body)
-            return reply.manner is Manner.WHOLE
+            return reply.manner is not Manner.FAREWELL
         self.misbehave(reply.manner, head.encode())
         return False
 
@@ -213,6 +224,10 @@ class _Talk:
                 self.line.sendall(head + b"content-length: 4000\r\n\r\nshort")
             case Manner.GARBAGE:
                 self.line.sendall(b"what a nice request\r\n\r\n")
+            case Manner.SWITCH:
+                self.line.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\n\r\n")
+            case Manner.HINTS:
+                self.flood(b"", _HINTS.encode())
             case Manner.ENDLESS:
                 self.flood(head, b"x-more: " + b"x" * 1_000 + b"\r\n")
             case Manner.ENDLESS_BODY:
