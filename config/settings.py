@@ -182,13 +182,18 @@ DATABASES = {"default": _database(DATABASE_URL)}
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
 BROKER_URL = env.text("BROKER_URL", REDIS_URL)
+VALKEY_SECONDS = env.integer("VALKEY_TIMEOUT_MS", 250) / 1000
+"""How long Valkey may take to answer: whoever asks goes on without it then, and nothing is asked twice."""
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "cache",
-        # Whoever uses the cache goes on without it: one short wait, and nothing is tried twice.
-        "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},
+        "OPTIONS": {
+            "socket_timeout": VALKEY_SECONDS,
+            "socket_connect_timeout": VALKEY_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+        },
     }
 }
 

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -25,6 +27,12 @@ def _refuse_other_networks(event: str, arguments: tuple[object, ...]) -> None:
 
 sys.addaudithook(_refuse_other_networks)
 
+# The same examples in every run, however long the machine takes to make them up.
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
+
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a case by what is the same in every process: not by a key that was just made."""
@@ -41,6 +49,14 @@ def clean_valkey() -> None:
             client.flushdb()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """Hash passwords at once: what keeps others from guessing them takes longer than most tests."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Before the test database goes, end the connections that the dispatcher's own threads keep to it."""
@@ -52,6 +68,28 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A database that commits, for what several connections must see; emptied by DELETE, far quicker than TRUNCATE."""
+    from django.db import connection
+
+    with django_db_blocker.unblock():
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN;" + "".join(f"DELETE FROM {table};" for table in _tables()) + "COMMIT")  # noqa: S608
+        connection.close()
+
+
+@cache
+def _tables() -> list[str]:
+    """The tables that tests write to."""
+    from django.apps import apps
+
+    made_by_migrations = {"contenttypes.ContentType", "auth.Permission"}
+    models = apps.get_models(include_auto_created=True)
+    return [model._meta.db_table for model in models if model._meta.label not in made_by_migrations]
 
 
 @pytest.fixture(scope="session")

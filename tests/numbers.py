@@ -1,5 +1,7 @@
 """Points each test process at numbered databases of its own in Valkey: one for keys, one for the broker.
 
+There a machine under load must not look like a server that is away, so that Valkey may take its time.
+
 Settings read the environment once, and pytest-django imports them before any conftest: so this is a plugin, which
 pytest loads first (`-p` in pyproject.toml).
 """
@@ -23,3 +25,4 @@ if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
 _first = 2 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) * _DATABASES_EACH
 os.environ["BROKER_URL"] = _numbered(os.environ["REDIS_URL"], _first + 1)
 os.environ["REDIS_URL"] = _numbered(os.environ["REDIS_URL"], _first)
+os.environ["VALKEY_TIMEOUT_MS"] = "30000"

@@ -1,6 +1,6 @@
 """A worker process of the urgent lanes for tests in this process: what is accepted here, it sends.
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_it_is_sent(worker: Part) -> None: ...
 """
 
@@ -33,6 +33,7 @@ def urgent_worker(django_db_setup: None) -> Iterator[Part]:
         "DATABASE_URL": f"postgresql://{database['USER']}:{database['PASSWORD']}@{where}/{database['NAME']}",
         "REDIS_URL": settings.REDIS_URL,
         "BROKER_URL": settings.BROKER_URL,
+        "VALKEY_TIMEOUT_MS": f"{settings.VALKEY_SECONDS * 1000:.0f}",
     }
     secrets = {
         "SECRET_KEY": settings.SECRET_KEY,

@@ -37,7 +37,6 @@ Unreachable = redis.RedisError
 
 _HANGS_FOR = 3
 """Seconds after which a bell that nobody answered may be hung again."""
-_PATIENCE = 0.25
 _MISSES = 3
 _PAUSE = 5.0
 _PULSE_KEPT = 300
@@ -69,8 +68,8 @@ def valkey() -> redis.Redis:
     """This process's client of Valkey. One short time-out bounds every call and nothing is retried."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=_PATIENCE,
-        socket_connect_timeout=_PATIENCE,
+        socket_timeout=settings.VALKEY_SECONDS,
+        socket_connect_timeout=settings.VALKEY_SECONDS,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
     )

@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 MARGIN: Final = 1.0
 """Seconds by which a message stays awaited beyond the wait of its request."""
-_CONNECT: Final = 0.25
 _SILENCE: Final = 0.5
 """Seconds after the end of a wait for which Valkey may say nothing about it."""
 _KEPT: Final = 10
@@ -61,7 +60,7 @@ def _waiting(url: str, seconds: float) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_timeout=seconds + _SILENCE,
-        socket_connect_timeout=_CONNECT,
+        socket_connect_timeout=settings.VALKEY_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
 

@@ -197,6 +197,13 @@ def test_workers_keep_plans_and_others_do_not(project: Path) -> None:
     assert "prepare_threshold" not in command["default"]["OPTIONS"]
 
 
+def test_how_long_valkey_may_take_is_told_in_milliseconds(project: Path) -> None:
+    assert values(project, {}, "VALKEY_SECONDS") == [0.25]
+    assert values(project, {"VALKEY_TIMEOUT_MS": "1500"}, "VALKEY_SECONDS") == [1.5]
+    done = settle(project, {"VALKEY_TIMEOUT_MS": "0"})
+    assert "VALKEY_TIMEOUT_MS: must be a whole number of at least 1" in done.stderr
+
+
 def test_how_long_requests_wait_is_a_whole_number_or_none_at_all(project: Path) -> None:
     assert values(project, {}, "SYNC_WAIT_SECONDS") == [2.0]
     assert values(project, {"SYNC_WAIT_SECONDS": "0"}, "SYNC_WAIT_SECONDS") == [0.0]

@@ -39,7 +39,7 @@ class Command:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.port = free_port()
-        own = {"DATABASE_URL", "REDIS_URL", "BROKER_URL"}
+        own = {"DATABASE_URL", "REDIS_URL", "BROKER_URL", "VALKEY_TIMEOUT_MS"}
         self.env = {name: value for name, value in os.environ.items() if name not in own}
 
     def words(self, *arguments: str) -> list[str]:

@@ -29,7 +29,7 @@ WALLET = "SP318Q55DEKHRXJK696033DQN5C54D9K2EE6DHRWP"
 SEND = {"action_type": "custom", "to": "ann@example.com", "title": "Hello", "content": "Good day"}
 PATH = "/messages/send"
 
-waited = pytest.mark.django_db(transaction=True)
+waited = pytest.mark.usefixtures("transactional_db")
 
 
 @pytest.fixture

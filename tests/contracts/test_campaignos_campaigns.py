@@ -35,7 +35,7 @@ OPERATIONS = {
 WORKFLOW = {"nodes": [{"id": "n1", "type": "email", "data": {"a": [1, None]}}], "edges": []}
 SPRING: dict[str, Any] = {"name": "Spring", "type": "BROADCAST", "workflow": WORKFLOW}
 
-waited = pytest.mark.django_db(transaction=True)
+waited = pytest.mark.usefixtures("transactional_db")
 
 
 @pytest.fixture

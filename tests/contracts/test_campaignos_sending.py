@@ -21,7 +21,7 @@ from tests.factories import make_template
 from tests.messaging.api.callers import Caller, make_caller, read
 from tests.messaging.people.rows import say, suppress
 
-waited = pytest.mark.django_db(transaction=True)
+waited = pytest.mark.usefixtures("transactional_db")
 
 BODY = "<h1>Hello {{firstName}}</h1><p>Here is your update...</p>"
 

@@ -237,7 +237,7 @@ def test_what_another_system_says_becomes_an_event_of_a_contact(caller: Caller) 
     assert unknown["contactId"] is None
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_what_is_said_of_one_person_at_once_makes_one_contact() -> None:
     caller = make_caller()
     hook, people = made(caller), f"{home(caller)}/contacts"

@@ -14,7 +14,7 @@ from django.db import connection
 from tests.factories import accept_batch
 from tests.messaging.api.callers import Caller, make_caller, read
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("transactional_db")]
 
 ROWS = 100_000
 _BATCH = 10_000

@@ -50,7 +50,7 @@ SENDS = [
     ("/messaging/whatsapp", WHATSAPP, "whatsapp"),
 ]
 
-waited = pytest.mark.django_db(transaction=True)
+waited = pytest.mark.usefixtures("transactional_db")
 
 
 def refused(answer: HttpResponse, status: int, code: str, message: str, details: dict[str, Any]) -> None:

@@ -182,7 +182,7 @@ def test_a_key_that_was_used_for_another_request_is_refused(caller: Caller) -> N
     )
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_a_repeat_while_the_first_request_waits_is_a_conflict(settings: Settings) -> None:
     settings.SYNC_WAIT_SECONDS = PATIENCE
     caller = make_caller()

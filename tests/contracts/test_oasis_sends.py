@@ -33,7 +33,7 @@ AUTH = base64.urlsafe_b64encode(bytes(16)).decode().rstrip("=")
 INVALID = ("VALIDATION_ERROR", "Validation failed")
 SENT = "Message sent successfully"
 
-waited = pytest.mark.django_db(transaction=True)
+waited = pytest.mark.usefixtures("transactional_db")
 
 
 @pytest.fixture

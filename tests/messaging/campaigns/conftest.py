@@ -1,5 +1,5 @@
 """What the tests of campaigns share with those of dispatch."""
 
-from tests.messaging.dispatch.conftest import install, transactional_db
+from tests.messaging.dispatch.conftest import install
 
-__all__ = ["install", "transactional_db"]
+__all__ = ["install"]

@@ -213,7 +213,7 @@ _MIGRATE = (
 )
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("code", [_API, _WORKER, _MIGRATE], ids=["api", "worker", "migrate"])
 def test_nothing_starts_with_a_wrong_key(project: Path, code: str) -> None:
     put(make_workspace().id, uuid7())

@@ -7,9 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import connection
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import Settings
 
 from channels_app import registry
 from channels_app.types import Channel, Limits
@@ -17,20 +15,9 @@ from messaging.dispatch import breakers, providers, queue
 from tests.messaging.dispatch.scripted import Script, ScriptedAdapter
 from tests.urgent import urgent_worker, worker
 
-__all__ = ["install", "transactional_db", "urgent_worker", "worker"]
+__all__ = ["install", "urgent_worker", "worker"]
 
 Install = Callable[..., ScriptedAdapter]
-
-
-@pytest.fixture
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """A database that commits, for what several connections must see; emptied by DELETE, far quicker than TRUNCATE."""
-    with django_db_blocker.unblock():
-        yield
-        tables = [model._meta.db_table for model in apps.get_app_config("messaging").get_models()]
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN;" + "".join(f"DELETE FROM {table};" for table in tables) + "COMMIT")  # noqa: S608
-        connection.close()
 
 
 @pytest.fixture

@@ -433,6 +433,8 @@ class TestMeanwhile:
         assert (only().status, only().attempts) == (Status.QUEUED, 1)
 
     def test_valkey_that_goes_while_a_request_waits_means_queued(self, workspace: Workspace, patience: Settings):
+        # Bells keep to the server that they know: only who waits comes to this one.
+        queue.valkey()
         with socket.create_server(("127.0.0.1", 0)) as server:
             patience.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
             post = Post(workspace)

@@ -37,6 +37,7 @@ def closed(settings: Settings) -> None:
 @pytest.fixture
 def silent(settings: Settings) -> Iterator[None]:
     """A Valkey that takes what it is told and never says a word."""
+    settings.VALKEY_SECONDS = 0.25
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         queue.valkey.cache_clear()

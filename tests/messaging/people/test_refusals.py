@@ -146,7 +146,7 @@ def test_a_dry_run_tells_of_the_refusal(workspace: Workspace):
     assert not Message.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 class TestAtTheClaim:
     @pytest.fixture
     def workspace(self, transactional_db: None) -> Workspace:

@@ -54,7 +54,7 @@ def test_a_digest_is_worth_nothing_under_another_secret_key(settings: Settings) 
     keys.authenticate(made.raw)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_noting_the_use_of_a_key_waits_for_nobody() -> None:
     made = make()
     held, finish = threading.Event(), threading.Event()

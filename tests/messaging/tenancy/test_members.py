@@ -14,7 +14,7 @@ from messaging.tenancy import members, workspaces
 from tests.factories import make_member, make_workspace
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_two_owners_cannot_remove_each_other() -> None:
     workspace = make_workspace()
     owners = [make_member(workspace, Role.OWNER) for _ in range(2)]

@@ -10,10 +10,7 @@ import pytest
 from messaging.models import Workspace
 from messaging.webhooks import sending
 from tests.factories import make_workspace
-from tests.messaging.dispatch.conftest import transactional_db
 from tests.peers.http import Peer, running
-
-__all__ = ["transactional_db"]
 
 
 @pytest.fixture

@@ -11,11 +11,8 @@ from pytest_django import Settings
 
 from messaging.dispatch import providers
 from messaging.dispatch.queue import valkey
-from tests.messaging.dispatch.conftest import transactional_db
 from tests.peers import twilio
 from tests.peers.twilio import ACCOUNT, TOKEN, Twilio
-
-__all__ = ["transactional_db"]
 
 BASE = "https://dispatch.example"
 SECRET = "the-secret-token"

@@ -13,9 +13,6 @@ from messaging.dispatch.queue import Lane
 from messaging.models import FallbackStep, Message
 from messaging.people import contacts
 from tests.messaging.api.callers import Caller, assert_problem, make_caller, read
-from tests.messaging.dispatch.conftest import transactional_db
-
-__all__ = ["transactional_db"]
 
 PATH = "/api/v1/messages"
 PHONE = "+12025550100"

@@ -82,7 +82,7 @@ def test_expired_answers_are_forgotten_a_few_at_a_time(caller: Caller) -> None:
     assert IdempotencyRecord.objects.get().key == "c"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_a_key_in_flight_answers_at_once() -> None:
     key = Key(workspace_id=make_workspace().id, value="k", fingerprint=b"f")
     working, finish = threading.Event(), threading.Event()
@@ -109,7 +109,7 @@ def test_a_key_in_flight_answers_at_once() -> None:
     assert again == Answer(status=202, body=b"{}", replayed=True)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_a_key_in_flight_is_a_conflict() -> None:
     caller = make_caller()
     held, finish = threading.Event(), threading.Event()

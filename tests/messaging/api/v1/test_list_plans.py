@@ -133,7 +133,7 @@ def test_lists_are_flat(crowd: Crowd) -> None:
     assert {name: number for name, number in found.items() if number > 5 * LIMIT} == {}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("transactional_db")
 def test_an_offset_is_skipped_in_an_index_and_a_total_counted_there(crowd: Crowd) -> None:
     """A vacuumed table is not looked at for rows that are not shown."""
     sent = Message.objects.filter(workspace=crowd.busy).order_by("id")[: MANY // 2].values("id")
