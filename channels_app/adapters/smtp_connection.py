@@ -227,14 +227,18 @@ class Connection:
         name = self._wire.own_name()
         answer = self._wire.ask(f"EHLO {name}")
         lines = answer.raw[1:]
-        if not answer.ok:
+        if not answer.ok and answer.code != SERVICE_CLOSING:
             answer, lines = self._wire.ask(f"HELO {name}"), ()
         if not answer.ok:
             raise Refused(turned_away(answer))
         self._extensions = {}
         for line in lines:
             keyword, _, parameters = line.decode("ascii", "replace").strip().upper().partition(" ")
-            self._extensions[keyword] = parameters.strip()
+            if keyword.startswith("AUTH="):
+                # As servers wrote it before RFC 2554; some know nothing else.
+                self._extensions.setdefault("AUTH", f"{keyword.removeprefix('AUTH=')} {parameters}")
+            else:
+                self._extensions[keyword] = parameters.strip()
 
     def _authenticate(self) -> None:
         offered = self._extensions.get("AUTH", "").split()
@@ -251,7 +255,7 @@ class Connection:
         if answer.ok:
             return
         if 400 <= answer.code < 500:
-            raise Refused(Transient(code=f"smtp_{answer.code}", detail=str(answer)))
+            raise Refused(turned_away(answer))
         raise Refused(NotConfigured(code="auth_refused", detail=str(answer)))
 
 

@@ -91,7 +91,7 @@ class Conduct:
     letters_per_connection: int = 0
     """Letters after which it hangs up between two messages; 0 is any number."""
     farewell: str = ""
-    """How it leaves between two messages: without a word, by a 421 `unasked`, or by one `at mail`."""
+    """How it leaves between two messages: without a word, by a 421 `unasked`, or by one `at mail`; or at once, by one `at ehlo`."""
     injected: bytes = b""
     """What somebody on the line adds in clear to the answer to STARTTLS."""
 
@@ -220,12 +220,15 @@ class Talk(asyncio.Protocol):
         if not self.conduct.ehlo:
             self.say("502 not here")
             return
+        if self.conduct.farewell == "at ehlo":
+            self.refuse(421)
+            return
         offers = ["sink greets", "8BITMIME", "ENHANCEDSTATUSCODES"]
         offers += ["PIPELINING"] if self.conduct.pipelining else []
         offers += ["SMTPUTF8"] if self.conduct.smtputf8 else []
         offers += [f"SIZE {self.conduct.size}"] if self.conduct.size else []
         offers += ["STARTTLS"] if self.conduct.starttls and not self.secured else []
-        offers += [f"AUTH {self.conduct.mechanisms}"] if self.conduct.auth else []
+        offers += [f"AUTH {self.conduct.mechanisms}".replace(" =", "=")] if self.conduct.auth else []
         for offer in offers[:-1]:
             self.say(f"250-{offer}")
         self.say(f"250 {offers[-1]}")

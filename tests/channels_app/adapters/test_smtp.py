@@ -424,10 +424,16 @@ def test_a_name_that_cannot_be_resolved_is_transient(host):
 
 
 @pytest.mark.parametrize(
-    ("greeting", "kind"), [("421 4.3.2 too busy", Throttled), ("554 5.3.2 not here", Transient), ("hello", Transient)]
+    ("conduct", "kind"),
+    [
+        (Conduct(greeting="421 4.3.2 too busy"), Throttled),
+        (Conduct(farewell="at ehlo"), Throttled),
+        (Conduct(greeting="554 5.3.2 not here"), Transient),
+        (Conduct(greeting="hello"), Transient),
+    ],
 )
-def test_a_server_that_turns_everybody_away_is_asked_once_a_batch(greeting, kind):
-    with running(Conduct(greeting=greeting)) as sink:
+def test_a_server_that_turns_everybody_away_is_asked_once_a_batch(conduct, kind):
+    with running(conduct) as sink:
         first, second = answers(adapter_for(sink.port), [to("a"), to("b")])
         assert (type(first), type(second)) == (kind, Throttled)
         assert sink.connections == 1
@@ -481,7 +487,7 @@ LOGIN = "us%40er:p%3Aa%2Fss%20w%C3%B6rd@"
 SECRET = ("us@er", "p:a/ss wörd")
 
 
-@pytest.mark.parametrize("mechanisms", ["PLAIN", "LOGIN", "LOGIN PLAIN"])
+@pytest.mark.parametrize("mechanisms", ["PLAIN", "LOGIN", "LOGIN PLAIN", "=LOGIN PLAIN"])
 def test_credentials_are_percent_decoded_and_given_by_what_the_server_offers(mechanisms):
     with running(Conduct(auth=SECRET, mechanisms=mechanisms)) as sink:
         assert isinstance(outcome(adapter_for(sink.port, login=LOGIN), to("a")), Accepted)
