@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from messaging.campaigns import pace
-from messaging.models import Campaign, Contact
-from tests.factories import make_workspace
+from messaging.models import Campaign, Contact, Message
+from tests.factories import accept_message, make_workspace
+from tests.running import eventually
 
 NIGHT = {"start": "22:00", "end": "08:00"}
 
@@ -77,3 +80,31 @@ def test_a_cap_that_is_none_is_refused(cap: Any) -> None:
 )
 def test_quiet_hours_that_are_none_are_refused(quiet: Any) -> None:
     assert [each.pointer for each in pace.problems({"quietHours": quiet})] == ["/settings/quietHours"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_messages_at_once_each_counts_for_the_cap() -> None:
+    contact = Contact.objects.create(workspace=make_workspace(), email="ann@example.com")
+    campaign = Campaign.objects.create(workspace=contact.workspace, name="x", settings={"frequencyCap": 1})
+
+    def second() -> None:
+        try:
+            with transaction.atomic():
+                pace.demand(campaign, contact_id=contact.id)
+        finally:
+            connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+            return cursor.fetchone() is not None
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            pace.demand(campaign, contact_id=contact.id)
+            key = accept_message(contact.workspace)
+            Message.objects.filter(id=key).update(contact_id=contact.id, campaign_id=campaign.id)
+            asked = pool.submit(second)
+            eventually(lambda: waits() or asked.done(), "the second asks")
+        with pytest.raises(pace.Held):
+            asked.result()

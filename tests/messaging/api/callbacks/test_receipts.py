@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from analytics import health
+from channels_app.adapters.twilio import TwilioAdapter
 from channels_app.types import Channel
 from messaging.dispatch import callbacks, claims, delivery, providers, receipts, sweeps, transitions
 from messaging.dispatch.queue import Lane
@@ -291,6 +292,17 @@ class TestForged:
     def test_a_signature_for_the_host_of_the_request(self, web: Client, sent: tuple[UUID, str, str]):
         _, sid, path = sent
         headers, body = twilio.callback(f"http://testserver{path}", sid, "delivered")
+        self.refused(post(web, path, headers, body))
+
+    def test_an_adapter_that_breaks_over_it(
+        self, web: Client, sent: tuple[UUID, str, str], monkeypatch: pytest.MonkeyPatch
+    ):
+        def breaks(*_: object) -> None:
+            raise LookupError("not foreseen")
+
+        _, sid, path = sent
+        monkeypatch.setattr(TwilioAdapter, "verify_callback", breaks)
+        headers, body = twilio.callback(f"{BASE}{path}", sid, "delivered")
         self.refused(post(web, path, headers, body))
 
     def test_every_refusal_is_counted_and_told_of(self, web: Client, sent: tuple[UUID, str, str]):
