@@ -6,6 +6,7 @@ import base64
 import binascii
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -105,6 +106,16 @@ def _key(text: str, pointer: str, size: int) -> str:
         raw = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b""
-    if len(raw) != size or (size == _POINT_BYTES and raw[0] != 4):
+    if len(raw) != size:
         raise Invalid.at(pointer, "invalid_key", f"The key has {size} bytes in base64url.")
+    if size == _POINT_BYTES and not _is_point(raw):
+        raise Invalid.at(pointer, "invalid_key", "The key is no point of the curve P-256.")
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _is_point(raw: bytes) -> bool:
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+    except ValueError:
+        return False
+    return True

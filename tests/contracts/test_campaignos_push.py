@@ -14,7 +14,11 @@ OPERATIONS = {
     ("GET", "/api/workspaces/{workspace_id}/push"),
     ("POST", "/api/workspaces/{workspace_id}/push"),
 }
-KEYS = {"p256dh": "B" + "A" * 86, "auth": "A" * 22}
+KEYS = {
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
+"""A browser's, from RFC 8291."""
 ENDPOINT = "https://push.example.com/1"
 
 
@@ -73,6 +77,7 @@ def test_subscriptions_are_listed_newest_first_in_pages(caller: Caller) -> None:
         ({"endpoint": "http://push.example.com"}, "invalid_recipient", ["endpoint"]),
         ({"endpoint": "x"}, "invalid_recipient", ["endpoint"]),
         ({"p256dh": "AAAA"}, "invalid_key", ["p256dh"]),
+        ({"p256dh": "B" + "A" * 86}, "invalid_key", ["p256dh"]),
         ({"auth": "AAAA"}, "invalid_key", ["auth"]),
         ({"auth": ""}, None, ["auth"]),
         ({"topic": "x" * 101}, None, ["topic"]),

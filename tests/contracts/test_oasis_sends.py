@@ -28,8 +28,8 @@ SMS: dict[str, Any] = {"recipient": {"phone": "+12025550100", "name": "Ann"}, "c
 PUSH: dict[str, Any] = {"title": "Hello", "body": "Good day", "data": {"screen": "home", "count": 3}}
 IN_APP: dict[str, Any] = {"recipient": {"id": "reader-1"}, "title": "Hello", "content": "Good day", "type": "warning"}
 ENDPOINT = "https://push.example.com/device-1"
-P256DH = base64.urlsafe_b64encode(b"\x04" + bytes(64)).decode().rstrip("=")
-AUTH = base64.urlsafe_b64encode(bytes(16)).decode().rstrip("=")
+P256DH = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+AUTH = "BTBZMqHH6r4Tts7J_aSIgg"
 INVALID = ("VALIDATION_ERROR", "Validation failed")
 SENT = "Message sent successfully"
 

@@ -91,7 +91,8 @@ class Conduct:
     letters_per_connection: int = 0
     """Letters after which it hangs up between two messages; 0 is any number."""
     farewell: str = ""
-    """How it leaves between two messages: without a word, by a 421 `unasked`, or by one `at mail`; or at once, by one `at ehlo`."""
+    """How it leaves between two messages: without a word, by a 421 `unasked`, or by one `at mail`. With one `at ehlo`
+    it leaves before the first."""
     injected: bytes = b""
     """What somebody on the line adds in clear to the answer to STARTTLS."""
 

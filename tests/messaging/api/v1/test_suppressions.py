@@ -20,7 +20,8 @@ def encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-KEYS = {"p256dh": encoded(b"\x04" + b"k" * 64), "auth": encoded(b"a" * 16)}
+POINT = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
+KEYS = {"p256dh": POINT, "auth": encoded(b"a" * 16)}
 ENDPOINT = "https://push.example.com/send/1"
 
 
@@ -158,6 +159,7 @@ def test_a_subscription_is_registered_taken_over_listed_and_removed(caller: Call
         ({"keys": {**KEYS, "auth": "short"}}, "invalid_key", ("/keys/auth", "invalid_key")),
         ({"keys": {**KEYS, "auth": "!"}}, "invalid_key", ("/keys/auth", "invalid_key")),
         ({"keys": {**KEYS, "p256dh": encoded(b"\x05" * 65)}}, "invalid_key", ("/keys/p256dh", "invalid_key")),
+        ({"keys": {**KEYS, "p256dh": encoded(b"\x04" * 65)}}, "invalid_key", ("/keys/p256dh", "invalid_key")),
         ({"keys": {"p256dh": KEYS["p256dh"]}}, "validation_error", ("/keys/auth", "required")),
     ],
 )
