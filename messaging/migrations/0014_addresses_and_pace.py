@@ -1,5 +1,4 @@
-"""E-mail addresses are compared without regard to case, campaigns remember when they may write to the next contact, and
-lists of live or of test messages are found by their indexes alone."""
+"""E-mail addresses are compared without regard to case, and campaigns remember when they may write to the next contact."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ from django.db import migrations, models
 from django.db.models import Case, When
 from django.db.models.functions import Lower
 
-SHOWN = models.Q(deleted_at__isnull=True)
 # Of suppressions that are one now, the first stays in force.
 _MEET = """
 UPDATE messaging_suppression s SET lifted_at = now()
@@ -22,6 +20,7 @@ class Migration(migrations.Migration):
     dependencies = [("messaging", "0013_send_rate")]
 
     operations = [
+        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
         migrations.RunSQL(_MEET, migrations.RunSQL.noop),
         migrations.RemoveConstraint("suppression", "suppression_once"),
         migrations.AddConstraint(
@@ -39,33 +38,6 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex("suppression", "suppression_address"),
         migrations.AddIndex(
             "suppression", models.Index("workspace", Lower("address"), "id", name="suppression_address")
-        ),
-        migrations.RemoveIndex("contact", "contact_email"),
-        migrations.AddIndex(
-            "contact",
-            models.Index("workspace", Lower("email"), name="contact_email", condition=~models.Q(email="")),
-        ),
-        migrations.RemoveIndex("message", "message_workspace"),
-        migrations.RemoveIndex("message", "message_status"),
-        migrations.RemoveIndex("message", "message_channel"),
-        migrations.AddIndex(
-            "message",
-            models.Index(fields=["workspace", "id"], include=["test"], name="message_workspace", condition=SHOWN),
-        ),
-        migrations.AddIndex(
-            "message",
-            models.Index(
-                fields=["workspace", "status", "id"],
-                include=["channel", "test"],
-                name="message_status",
-                condition=SHOWN,
-            ),
-        ),
-        migrations.AddIndex(
-            "message",
-            models.Index(
-                fields=["workspace", "channel", "id"], include=["test"], name="message_channel", condition=SHOWN
-            ),
         ),
         migrations.AddField("campaign", "feed_at", models.DateTimeField(blank=True, null=True)),
         migrations.AddIndex(
