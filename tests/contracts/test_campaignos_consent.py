@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -29,6 +30,7 @@ OPERATIONS = {
     ("POST", "/api/unsubscribe"),
     ("GET", "/api/preferences"),
     ("PUT", "/api/preferences"),
+    ("POST", "/api/preferences"),
 }
 UNSUBSCRIBE, PREFERENCES = "/api/unsubscribe", "/api/preferences"
 FORM = "application/x-www-form-urlencoded"
@@ -190,6 +192,7 @@ def test_a_person_is_told_on_a_page_why_a_link_does_not_work(contact: Contact) -
     ):
         for method in ("get", "post"):
             page = getattr(Client(), method)(at(UNSUBSCRIBE, text), headers={"Accept": "text/html"})
+            assert "<title>This link does not work</title>" in page.content.decode()
             assert (page.status_code, page["Content-Type"]) == (status, "text/html; charset=utf-8")
             assert words in page.content.decode()
             assert "<form" not in page.content.decode()
@@ -397,6 +400,60 @@ def test_no_altered_token_chooses(contact: Contact) -> None:
     for text in altered(choice(contact)):
         answer = put(at(PREFERENCES, text), [{"channel": "EMAIL", "status": "OPTED_OUT"}])
         assert answer.status_code == 400, text
+    assert said(contact) == {}
+
+
+def test_a_browser_gets_a_page_of_what_can_be_chosen(contact: Contact) -> None:
+    address, browser = at(PREFERENCES, choice(contact)), {"Accept": "text/html,application/xhtml+xml"}
+    read(put(address, [{"channel": "PUSH", "status": "OPTED_OUT", "category": "<b>news</b>"}]))
+    page = Client().get(address, headers=browser)
+    assert (page.status_code, page["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page["Content-Security-Policy"]
+    forms = re.findall(r'<form method="post">(.*?)</form>', page.content.decode(), re.DOTALL)
+    chosen = [dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) for form in forms]
+    assert chosen == [
+        {"channel": "EMAIL", "category": "*", "status": "OPTED_OUT"},
+        {"channel": "PUSH", "category": "*", "status": "OPTED_OUT"},
+        {"channel": "PUSH", "category": "&lt;b&gt;news&lt;/b&gt;", "status": "OPTED_IN"},
+        {"channel": "TELEGRAM", "category": "*", "status": "OPTED_OUT"},
+        {"channel": "ONSITE", "category": "*", "status": "OPTED_OUT"},
+    ]
+    after = Client().post(address, urlencode(chosen[0]), content_type=FORM, headers=browser).content.decode()
+    assert '<input type="hidden" name="status" value="OPTED_IN">' in after.partition("</form>")[0]
+    assert said(contact) == {("email", "*"): "opted_out", ("push", "<b>news</b>"): "opted_out"}
+    assert ContactEvent.objects.latest("id").metadata["via"] == "preferences"
+
+
+def test_what_a_form_chooses_is_told_to_programs_as_ever(contact: Contact) -> None:
+    body = urlencode({"channel": "EMAIL", "status": "OPTED_OUT"}).encode()
+    answer = nobody().post(at(PREFERENCES, choice(contact)), body, Content_Type=FORM)
+    assert read(answer) == preferences(contact, EMAIL="OPTED_OUT")
+
+
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        (b"category=news", ["channel"]),
+        (b"channel=EMAIL", ["status"]),
+        (b"channel=SMS&status=OPTED_OUT", ["channel"]),
+        (b"channel=EMAIL&status=PENDING", ["status"]),
+        (b"channel=EMAIL&status=OPTED_OUT&status=OPTED_IN", ["status"]),
+        (b"channel=EMAIL&status=OPTED_OUT&more=1", ["more"]),
+        (b"channel=EMAIL&status=OPTED_OUT&category=%00", ["category"]),
+    ],
+)
+def test_a_bad_form_chooses_nothing(contact: Contact, body: bytes, places: list[str]) -> None:
+    address = at(PREFERENCES, choice(contact))
+    answer = nobody().post(address, body, Content_Type=FORM)
+    assert list(read(answer, 400)["error"]["details"]["fields"]) == places
+    page = Client().generic("POST", address, body, content_type=FORM, headers={"Accept": "text/html"})
+    assert (page.status_code, page["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert said(contact) == {}
+
+
+def test_preferences_are_posted_as_a_form_alone(contact: Contact) -> None:
+    answer = nobody().post(at(PREFERENCES, choice(contact)), {"channel": "EMAIL", "status": "OPTED_OUT"})
+    refused(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
     assert said(contact) == {}
 
 

@@ -24,7 +24,7 @@ from messaging.api.common.refusals import (
     WrongMediaType,
     headers_of,
 )
-from messaging.api.common.rendering import answer
+from messaging.api.common.rendering import JSON, answer
 from messaging.api.common.views import ApiView
 from messaging.errors import (
     Conflict,
@@ -215,6 +215,7 @@ def operation(
     tag: str,
     answers: Mapping[int, Any],
     takes: Any = None,
+    taken_as: tuple[str, ...] = (JSON,),
     query: type[Struct] | None = None,
     parameters: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[F], F]:
@@ -226,5 +227,6 @@ def operation(
         refusal=Refusal,
         refusals=_REFUSALS,
         takes=takes,
+        taken_as=taken_as,
         parameters=(*(queries.parameters(query) if query else ()), *parameters),
     )

@@ -113,6 +113,20 @@ def _row(word: ChannelWord, said: Mapping[str, ConsentWord]) -> PreferenceRow:
     return PreferenceRow(channel=word, status=said.get(ALL, "PENDING"), categories=own or UNSET)
 
 
+def choices(told: Preferences) -> list[dict[str, object]]:
+    """The same for a page: everything that can be chosen, by channel and category, in words."""
+    return [
+        {
+            "channel": row.channel,
+            "category": category,
+            "what": what(CHANNEL_IN[row.channel], category),
+            "out": status == "OPTED_OUT",
+        }
+        for row in told.preferences
+        for category, status in {ALL: row.status, **(row.categories or {})}.items()
+    ]
+
+
 def what(channel: Channel, category: str) -> str:
     """What a recipient opts out of, in words."""
     of = "" if category == ALL else f" of the category {category}"

@@ -7,28 +7,32 @@ before people do send GET, which therefore changes nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 from rest_framework.request import Request
 
 from messaging.api.campaignos.envelope import View, operation
 from messaging.api.campaignos.serializers import consent as out
 from messaging.api.campaignos.vocabulary import CHANNEL_IN, ChannelWord
-from messaging.api.common import bodies
+from messaging.api.common import bodies, queries
+from messaging.api.common.refusals import WrongMediaType
 from messaging.api.common.rendering import answer
 from messaging.content import links
 from messaging.content.links import Link, Purpose
 from messaging.errors import DispatchError, Invalid
+from messaging.models import Contact
 from messaging.people import contacts, preferences
 from messaging.tracking import optout
 from messaging.tracking.optout import Recipient
 
 _HTML = re.compile(r"text/html", re.IGNORECASE)
 _JSON = re.compile(r"application/json", re.IGNORECASE)
-_PAGE = "messaging/unsubscribe.html"
+_FORM = "application/x-www-form-urlencoded"
+_PAGE, _UNSUBSCRIBE, _PREFERENCES = (f"messaging/{name}.html" for name in ("page", "unsubscribe", "preferences"))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -45,7 +49,7 @@ class TokenView(View):
         told = super().refuse(error)
         if not _takes_pages(self.request):
             return told
-        return _page({"refusal": error.detail}, status=told.status_code)
+        return _page(_PAGE, {"refusal": error.detail}, status=told.status_code)
 
 
 class Unsubscribe(TokenView):
@@ -59,7 +63,7 @@ class Unsubscribe(TokenView):
         recipient = _recipient(query.token or None, query.channel or None)
         done = optout.is_out(recipient)
         if _takes_pages(request):
-            return _page(_words(recipient, done=done))
+            return _page(_UNSUBSCRIBE, _words(recipient, done=done))
         return answer(_told(recipient, done=done))
 
     @operation(
@@ -77,7 +81,7 @@ class Unsubscribe(TokenView):
         recipient = _recipient(query.token or body.token, query.channel or body.channel)
         optout.opt_out(recipient)
         if _takes_pages(request):
-            return _page(_words(recipient, done=True))
+            return _page(_UNSUBSCRIBE, _words(recipient, done=True))
         return answer(_told(recipient, done=True))
 
     def _body(self, request: Request) -> out.UnsubscribeIn:
@@ -91,9 +95,9 @@ class Unsubscribe(TokenView):
 class PreferenceCentre(TokenView):
     @operation("get_preferences", tag="consent", answers={200: out.Preferences}, query=out.TokenQuery)
     def get(self, request: Request) -> HttpResponse:
-        """Give what the contact said about each channel."""
+        """Give what the contact said about each channel. A browser gets a page with a button for each."""
         workspace_id, contact_id = _contact_link(self.query(out.TokenQuery).token or None)
-        return answer(out.preferences(contacts.get(workspace_id=workspace_id, contact_id=contact_id)))
+        return self._shown(contacts.get(workspace_id=workspace_id, contact_id=contact_id))
 
     @operation(
         "put_preferences",
@@ -105,14 +109,37 @@ class PreferenceCentre(TokenView):
     def put(self, request: Request) -> HttpResponse:
         """Write down what the contact wants; it holds at once."""
         wanted = self.parsed(out.PreferencesIn)
-        workspace_id, contact_id = _contact_link(self.query(out.TokenQuery).token or wanted.token)
-        row = preferences.say(
-            workspace_id=workspace_id,
-            contact_id=contact_id,
-            preferences=[each.wish() for each in wanted.preferences],
-            via="preferences",
+        return self._chosen(self.query(out.TokenQuery).token or wanted.token, wanted.preferences)
+
+    @operation(
+        "choose_preference",
+        tag="consent",
+        takes=out.PreferenceIn,
+        taken_as=(_FORM,),
+        answers={200: out.Preferences},
+        query=out.TokenQuery,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Write down one choice, as a button of the page sends it."""
+        token = self.query(out.TokenQuery).token or None
+        return self._chosen(token, [queries.read(queries.filled(self._form()), out.PreferenceIn)])
+
+    def _form(self) -> QueryDict:
+        request = self.request._request
+        if not request.META.get("CONTENT_TYPE", "").lower().startswith(_FORM):
+            raise WrongMediaType(f"The body must be {_FORM}.")
+        return QueryDict(bodies.read_any(request))
+
+    def _chosen(self, token: str | None, wanted: Sequence[out.PreferenceIn]) -> HttpResponse:
+        workspace_id, contact_id = _contact_link(token)
+        wishes = [each.wish() for each in wanted]
+        return self._shown(
+            preferences.say(workspace_id=workspace_id, contact_id=contact_id, preferences=wishes, via="preferences")
         )
-        return answer(out.preferences(row))
+
+    def _shown(self, row: Contact) -> HttpResponse:
+        told = out.preferences(row)
+        return _page(_PREFERENCES, {"choices": out.choices(told)}) if _takes_pages(self.request) else answer(told)
 
 
 def _read(token: str | None, purpose: Purpose) -> Link:
@@ -158,10 +185,10 @@ def _words(recipient: Recipient, *, done: bool) -> dict[str, object]:
     return {"what": out.what(recipient.channel, recipient.category), "done": done}
 
 
-def _page(words: dict[str, object], *, status: int = 200) -> HttpResponse:
+def _page(template: str, words: dict[str, object], *, status: int = 200) -> HttpResponse:
     """The same for people."""
     return HttpResponse(
-        render_to_string(_PAGE, words),
+        render_to_string(template, words),
         status=status,
         headers={"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"},
     )
