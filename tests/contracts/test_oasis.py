@@ -433,6 +433,24 @@ def test_lists_are_sorted_and_paged(caller: Caller) -> None:
     assert (page["resultsCount"], page["totalCount"], page["limit"], page["offset"]) == (1, 3, 2, 2)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_messages_of_one_word_stand_together_in_the_order_of_words(caller: Caller, order: str) -> None:
+    """Several states have one word; by the names of the states the words would alternate."""
+    for way in ([Status.SENT, Status.BOUNCED], [Status.FAILED], [Status.SENT, Status.OPENED], [Status.SENT]):
+        move(create(caller)["id"], Status.SENDING, *way)
+    move(create(caller)["id"], Status.CANCELLED)
+    move(create(caller)["id"], Status.SENDING, Status.SENT, Status.CLICKED)
+    query = f"sortBy=status&sortOrder={order}"
+    rows = read(caller.get(f"{MESSAGES}?{query}"))["result"]
+    wanted = sorted(["Cancelled", "Failed", "Failed", "Read", "Read", "Sent"], reverse=order == "desc")
+    assert [row["status"] for row in rows] == wanted
+    assert [key for n in range(0, 8, 2) for key in ids(caller, f"{query}&limit=2&offset={n}")] == [
+        row["id"] for row in rows
+    ]
+    pair = [row["id"] for row in rows if row["status"] == "Failed"]
+    assert ids(caller, f"{query}&status=failed") == pair == sorted(pair, reverse=order == "desc")
+
+
 @pytest.mark.parametrize(
     ("query", "fields"),
     [

@@ -85,7 +85,9 @@ PRIORITY_OUT: Final[dict[Priority, PriorityWord]] = {
     Priority.URGENT: "High",
 }
 
-SORT_IN: Final[dict[str, Sort]] = {"createdAt": Sort.CREATED, "sentAt": Sort.SENT, "status": Sort.STATUS}
+SORT_IN: Final[dict[str, Sort | None]] = {"createdAt": Sort.CREATED, "sentAt": Sort.SENT, "status": None}
+"""What a list goes by. No column has the words of the statuses."""
+
 TIMEFRAMES: Final[dict[TimeframeWord, Timeframe]] = {
     "hour": Timeframe.HOUR,
     "day": Timeframe.DAY,

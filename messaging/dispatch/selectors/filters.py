@@ -18,7 +18,6 @@ class Sort(StrEnum):
     CREATED = "created"
     """By key, which is the order of time."""
     SENT = "sent"
-    STATUS = "status"
     MODIFIED = "modified"
     SCHEDULED = "scheduled"
     RECIPIENT = "recipient"

@@ -49,7 +49,6 @@ _LAST_DAY: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 _ORDERS: Final[Mapping[Sort, _Order]] = {
     Sort.SENT: _Order(sql="sent_at", optional=True),
-    Sort.STATUS: _Order(sql="status", given="%s", indexed=True),
     Sort.MODIFIED: _Order(sql=f"GREATEST({', '.join(MOMENTS)})"),
     Sort.SCHEDULED: _Order(sql="scheduled_at", optional=True),
     Sort.RECIPIENT: _Order(sql=FOLDED, given=FOLD, indexed=True),
@@ -107,8 +106,6 @@ def place_of(row: Message, sort: Sort) -> Place:
             pass
         case Sort.SENT:
             value = row.sent_at
-        case Sort.STATUS:
-            value = row.status
         case Sort.MODIFIED:
             value = modified_at(row)
         case Sort.SCHEDULED:

@@ -176,7 +176,6 @@ def spread(workspace: Workspace) -> dict[Sort, list[UUID]]:
     return {
         Sort.CREATED: [keys[place] for place in (4, 3, 2, 1, 0)],
         Sort.SENT: [keys[place] for place in (0, 4, 2, 3, 1)],
-        Sort.STATUS: [keys[place] for place in (2, 0, 3, 1, 4)],
         Sort.MODIFIED: [keys[place] for place in (3, 0, 4, 2, 1)],
         Sort.SCHEDULED: [keys[place] for place in (4, 2, 1, 3, 0)],
         Sort.RECIPIENT: [keys[place] for place in (3, 1, 4, 0, 2)],

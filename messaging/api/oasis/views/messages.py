@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from messaging.api.common import bodies, sending
 from messaging.api.common.rendering import answer
-from messaging.api.oasis import outcomes, reach
+from messaging.api.oasis import lists, outcomes, reach
 from messaging.api.oasis.envelope import Done, Listing, done
 from messaging.api.oasis.operations import IDEMPOTENCY_KEY, MANAGEMENT, READ, WRITE, AvatarView, View, operation
 from messaging.api.oasis.queries import LARGEST, Query
@@ -71,7 +71,7 @@ class MessageList(AvatarView):
         party = reach.party_of(self.caller) if mine or not reach.manages(self.caller) else None
         where = replace(where, party=party, test=mode_seen(self.caller))
         workspace_id = self.caller.workspace_id
-        rows = selectors.messages(
+        rows = lists.messages(
             workspace_id=workspace_id, where=where, sort=sort, ascending=ascending, offset=offset, limit=limit
         )
         total = selectors.total(workspace_id=workspace_id, where=where)

@@ -98,7 +98,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_lists_are_flat(crowd: Crowd) -> None:
     party = Party(user_id=crowd.busy.id, addresses=frozenset({"old@example.com"}))
-    place = Place(value="QUEUED", id=crowd.old)
+    place = Place(value="old@example.com", id=crowd.old)
     hour_ago = timezone.now() - timedelta(hours=1)
     cases: list[tuple[str, Workspace, dict[str, Any]]] = [
         ("the default order", crowd.busy, {}),
@@ -125,9 +125,8 @@ def test_lists_are_flat(crowd: Crowd) -> None:
         ("a beginning", crowd.busy, {"prefix": "OLD@"}),
         ("a beginning that none has", crowd.busy, {"prefix": "zz", "channels": SEVERAL}),
         ("somebody who wrote nothing", crowd.busy, {"party": party, "channels": SEVERAL}),
-        ("by status", crowd.busy, {"sort": Sort.STATUS}),
-        ("by status, from a place", crowd.busy, {"sort": Sort.STATUS, "after": place, "ascending": True}),
-        ("by recipient", crowd.busy, {"sort": Sort.RECIPIENT, "ascending": True}),
+        ("by recipient", crowd.busy, {"sort": Sort.RECIPIENT}),
+        ("by recipient, from a place", crowd.busy, {"sort": Sort.RECIPIENT, "after": place, "ascending": True}),
     ]
     found = {name: touched(workspace, **filters) for name, workspace, filters in cases}
     assert {name: number for name, number in found.items() if number > 5 * LIMIT} == {}
