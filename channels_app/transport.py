@@ -65,11 +65,12 @@ _local = threading.local()
 @contextmanager
 def under_way(exchange: Exchange) -> Iterator[None]:
     """Let this thread's connections serve an exchange."""
+    before = getattr(_local, "exchange", None)
     _local.exchange = exchange
     try:
         yield
     finally:
-        _local.exchange = None
+        _local.exchange = before
 
 
 def _exchange() -> Exchange:
@@ -77,7 +78,7 @@ def _exchange() -> Exchange:
     return exchange
 
 
-class _TimedSocket(socket.socket):
+class TimedSocket(socket.socket):
     """Every read and write ends by the deadline of the request that makes it, however little comes at a time."""
 
     def recv_into(self, *arguments: Any, **named: Any) -> int:
@@ -93,7 +94,7 @@ class _TimedSocket(socket.socket):
         super().sendall(*arguments)
 
 
-class _TimedTls(_TimedSocket, ssl.SSLSocket):
+class TimedTls(TimedSocket, ssl.SSLSocket):
     """The same, once it is encrypted."""
 
 
@@ -125,7 +126,7 @@ class _Connection(HTTPConnection):
             if egress is not None:
                 _permit(egress, host, address, port)
 
-        dialled = sockets.dial(host, port, exchange.deadline, _TimedSocket, permit=permit, resolver=exchange.resolver)
+        dialled = sockets.dial(host, port, exchange.deadline, TimedSocket, permit=permit, resolver=exchange.resolver)
         dialled.settimeout(exchange.remaining())
         return dialled
 
@@ -194,5 +195,5 @@ def trust(ca_file: str, *, anybody: bool = False) -> ssl.SSLContext:
         context.load_verify_locations(ca_file)
     if anybody:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.sslsocket_class = _TimedTls
+    context.sslsocket_class = TimedTls
     return context

@@ -3,31 +3,25 @@
 Destinations are named in the settings and the caller gives a name: Apprise opens connections of its own, past the guard
 that requests to a caller's URL go through. https://appriseit.com
 
-Its services speak HTTP by `requests`, which bounds single reads alone. They are given a stand-in that sends by our
-transport: under the deadline of the message as a whole, and reading so much of an answer and no more.
+Its services send by our transport: see `apprise_ways`.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from types import ModuleType
 from typing import Any, ClassVar, Final, Self
 
-import requests
 from apprise import Apprise, AppriseAsset, AppriseResult, NotifyFormat
 
+from channels_app.adapters.apprise_ways import Sending, bound
 from channels_app.base import ChannelAdapter, Session
 from channels_app.errors import InvalidMessage, ProviderMissing
-from channels_app.http import DEADLINE, read
-from channels_app.sockets import Unreachable, resolve
+from channels_app.http import DEADLINE
 from channels_app.threads import ThreadedSession
-from channels_app.transport import Exchange, Transport, trust, under_way
 from channels_app.types import (
     Accepted,
     Ambiguous,
@@ -45,9 +39,6 @@ from channels_app.words import cleaned
 
 THROTTLE_WAIT: Final = 30.0
 """Seconds to wait after a 429: Apprise does not tell how long it was asked to."""
-
-ANSWER_LIMIT: Final = 1024 * 1024
-"""Bytes of an answer that are read."""
 
 _STATUS: Final = re.compile(r"\berror=([1-5][0-9]{2})\b")
 """How Apprise's services report what a server answered."""
@@ -107,8 +98,9 @@ class AppriseAdapter(ChannelAdapter):
         if destination is None:
             return Permanent(code="unknown_destination", detail="the settings name no such destination")
         body, form = _body(message)
-        told = _within(self._timeout, lambda: destination.notify(body=body, title=message.subject, body_format=form))
-        return Ambiguous(detail="timeout") if told is None else _outcome(told)
+        sending = Sending(time.monotonic() + self._timeout)
+        told = _within(sending, lambda: destination.notify(body=body, title=message.subject, body_format=form))
+        return _unanswered(sending, "timeout") if told is None else _outcome(sending, told)
 
 
 def _destination(name: str, url: str) -> Apprise:
@@ -117,7 +109,7 @@ def _destination(name: str, url: str) -> Apprise:
     # What Apprise says of a URL repeats it, and it may hold a secret.
     if not destination.add(url) or len(destination) != 1:
         raise ProviderMissing(f"Apprise does not understand the URL of the destination {name}")
-    _bound()
+    bound()
     return destination
 
 
@@ -129,87 +121,21 @@ def _body(message: OutboundMessage) -> tuple[str, NotifyFormat]:
     raise InvalidMessage("there is nothing to say", field="text")
 
 
-# Requests by our transport
-
-_ends: Final[ContextVar[float]] = ContextVar("ends")
-"""When the message that is sent here has had its time; Apprise takes it along to the threads of its own."""
-
-
-class _Requests(ModuleType):
-    """Stands in for the module `requests` where Apprise's services look it up."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(requests, name)
-
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:
-        """Send a request as `requests` would, by the deadline of the message that it is for."""
-        exchange = Exchange(deadline=_ends.get(time.monotonic() + DEADLINE), egress=None, resolver=resolve)
-        try:
-            with under_way(exchange), requests.Session() as session:
-                session.headers["Accept-Encoding"] = "identity"
-                anybody = options.get("verify") is False
-                for scheme in ("http://", "https://"):
-                    session.mount(scheme, _Bounded(trust("", anybody=anybody), 1))
-                return session.request(method, url, **options)
-        except Unreachable as error:
-            raise requests.ConnectionError(str(error)) from None
-
-    def get(self, url: str, **options: Any) -> requests.Response:
-        return self.request("GET", url, **options)
-
-    def post(self, url: str, data: Any = None, **options: Any) -> requests.Response:
-        return self.request("POST", url, data=data, **options)
-
-    def put(self, url: str, data: Any = None, **options: Any) -> requests.Response:
-        return self.request("PUT", url, data=data, **options)
-
-    def patch(self, url: str, data: Any = None, **options: Any) -> requests.Response:
-        return self.request("PATCH", url, data=data, **options)
-
-    def delete(self, url: str, **options: Any) -> requests.Response:
-        return self.request("DELETE", url, **options)
-
-    def head(self, url: str, **options: Any) -> requests.Response:
-        return self.request("HEAD", url, **{"allow_redirects": False, **options})
-
-
-class _Bounded(Transport):
-    """Reads so much of an answer and no more, that of a redirect too."""
-
-    def send(self, *arguments: Any, **options: Any) -> requests.Response:
-        response = super().send(*arguments, **{**options, "stream": True})
-        response._content, _ = read(response, ANSWER_LIMIT)
-        response._content_consumed = True
-        response.close()
-        return response
-
-
-def _bound() -> None:
-    """Give the stand-in to the services that were loaded."""
-    for name, module in tuple(sys.modules.items()):
-        if name.startswith("apprise.plugins.") and getattr(module, "requests", None) is requests:
-            module.requests = _REQUESTS  # type: ignore[attr-defined]
-
-
-_REQUESTS: Final = _Requests("requests")
-
-
-def _within(seconds: float, work: Callable[[], AppriseResult]) -> AppriseResult | None:
-    """Do it in a thread of its own, which is left to itself when time is up: not all services speak HTTP."""
+def _within(sending: Sending, work: Callable[[], AppriseResult]) -> AppriseResult | None:
+    """Do it in a thread of its own, which is left to itself when time is up: not all services send by our ways."""
     found: list[AppriseResult] = []
-    ends = time.monotonic() + seconds
 
     def run() -> None:
-        _ends.set(ends)
-        found.append(work())
+        with sending.under_way():
+            found.append(work())
 
     thread = threading.Thread(target=run, name="apprise", daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(sending.remaining())
     return found[0] if found else None
 
 
-def _outcome(told: AppriseResult) -> Outcome:
+def _outcome(sending: Sending, told: AppriseResult) -> Outcome:
     """Apprise says yes or no; why not stands in its log, where it was told."""
     if told:
         return Accepted()
@@ -218,8 +144,12 @@ def _outcome(told: AppriseResult) -> Outcome:
     if answered is not None:
         return _refused(int(answered[1]), words)
     if _UNANSWERED.search(words):
-        return Ambiguous(detail=words)
+        return _unanswered(sending, words)
     return Transient(code="apprise_failed", detail=words)
+
+
+def _unanswered(sending: Sending, words: str) -> Outcome:
+    return Transient(code="connection_failed", detail=words) if sending.stayed else Ambiguous(detail=words)
 
 
 def _refused(status: int, words: str) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import requests
 
 from channels_app import addresses
-from channels_app.adapters import apprise
+from channels_app.adapters import apprise_ways
 from channels_app.adapters.apprise import AppriseAdapter
 from channels_app.adapters.webhook import WebhookAdapter
 from channels_app.base import ChannelAdapter
@@ -31,6 +32,7 @@ from channels_app.types import (
     Transient,
 )
 from tests.channels_app.contract import ROWS, AdapterContract, Behaviour, answers, make_message
+from tests.peers import smtp
 from tests.peers.http import Peer, running
 from tests.peers.smtp import self_signed
 
@@ -110,7 +112,7 @@ def test_what_apprise_tells_of_an_answer_decides(peer, path, kind, code):
 
 @pytest.mark.parametrize("path", ["/huge", "/endless-body"])
 def test_a_large_or_endless_answer_is_read_up_to_a_limit(peer, path, monkeypatch):
-    monkeypatch.setattr(apprise, "ANSWER_LIMIT", 4096)
+    monkeypatch.setattr(apprise_ways, "ANSWER_LIMIT", 4096)
     answers_read = seen(monkeypatch)
 
     assert outcome(adapter_for(peer, path, timeout=60.0), to(path)) == Accepted()
@@ -134,7 +136,7 @@ def test_no_request_goes_on_beyond_the_deadline(peer, path):
 def test_a_redirect_is_followed_only_where_the_url_says_so_and_its_body_is_bounded(peer, monkeypatch, query):
     """The body of the redirect has no end."""
     url = f"json://127.0.0.1:{peer.port}/bomb{query}"
-    monkeypatch.setattr(apprise, "ANSWER_LIMIT", 4096)
+    monkeypatch.setattr(apprise_ways, "ANSWER_LIMIT", 4096)
     adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": {"ops": url}, "timeout": 60.0})
 
     found = outcome(adapter, to("ops"))
@@ -149,7 +151,7 @@ def test_a_redirect_is_followed_only_where_the_url_says_so_and_its_body_is_bound
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_a_certificate_is_checked_unless_the_url_says_not_to(tmp_path):
     with running(tls=self_signed(tmp_path)) as peer:
-        for query, kind in (("", Ambiguous), ("?verify=no", Accepted)):
+        for query, kind in (("", Transient), ("?verify=no", Accepted)):
             destinations = {"ops": f"jsons://localhost:{peer.port}/{query}"}
             adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": destinations})
             assert isinstance(outcome(adapter, to("ops")), kind)
@@ -159,14 +161,67 @@ def test_a_certificate_is_checked_unless_the_url_says_not_to(tmp_path):
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[requests.Response]:
     """Collect what Apprise's services are answered."""
     found: list[requests.Response] = []
-    send = apprise._Requests.request
+    send = apprise_ways._Requests.request
 
     def noting(self: Any, *arguments: Any, **options: Any) -> requests.Response:
         found.append(send(self, *arguments, **options))
         return found[-1]
 
-    monkeypatch.setattr(apprise._Requests, "request", noting)
+    monkeypatch.setattr(apprise_ways._Requests, "request", noting)
     return found
+
+
+def mail_to(port: int, *, to: str = "b", mode: str = "insecure", **options: Any) -> AppriseAdapter:
+    """Make an adapter whose destination `ops` is somebody at a mail server here."""
+    url = f"mailto://127.0.0.1:{port}?from=a@example.com&to={to}@example.com&mode={mode}&verify=no"
+    return AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": {"ops": url}, **options})
+
+
+@pytest.mark.parametrize(
+    ("mode", "conduct"),
+    [
+        ("insecure", smtp.Conduct()),
+        ("starttls", smtp.Conduct(starttls=True)),
+        ("ssl", smtp.Conduct(tls=True)),
+    ],
+)
+def test_a_mail_server_is_a_destination_too(mode, conduct):
+    with smtp.running(conduct) as sink:
+        assert outcome(mail_to(sink.port, mode=mode), to("ops", text="90 %")) == Accepted()
+        assert sink.letters[0].secured is (mode != "insecure")
+
+
+@pytest.mark.parametrize("trick", ["stall-3600", "drip", "endless", "chatter"])
+def test_a_mail_server_that_does_not_come_to_an_end_is_left_by_the_deadline(trick):
+    before = set(threading.enumerate())
+    with smtp.running() as sink:
+        found = outcome(mail_to(sink.port, to=trick, timeout=1.0), to("ops"))
+        assert isinstance(found, Ambiguous | Transient)
+        for thread in {thread for thread in threading.enumerate() if thread.name == "apprise"} - before:
+            thread.join(60.0)
+            assert not thread.is_alive()
+
+
+def test_a_mail_server_that_talks_without_end_is_heard_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(apprise_ways, "ANSWER_LIMIT", 4096)
+    with smtp.running() as sink:
+        assert isinstance(outcome(mail_to(sink.port, to="chatter", timeout=60.0), to("ops")), Transient)
+
+
+@pytest.mark.parametrize("scheme", ["json", "mailto"])
+def test_a_destination_that_is_not_there_is_tried_again(scheme):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"{scheme}://127.0.0.1:{port}?from=a@example.com&to=b@example.com&mode=insecure"
+    adapter = AppriseAdapter.from_options(Channel.WEBHOOK, {"destinations": {"ops": url}})
+    found = outcome(adapter, to("ops"))
+    assert isinstance(found, Transient)
+    assert found.code == "connection_failed"
+
+
+def test_a_mail_server_that_lets_nobody_in_is_tried_again():
+    with smtp.running(smtp.Conduct(greeting="421 too busy")) as sink:
+        assert isinstance(outcome(mail_to(sink.port), to("ops")), Transient)
 
 
 def test_every_service_that_speaks_http_is_bounded(peer):
@@ -175,7 +230,7 @@ def test_every_service_that_speaks_http_is_bounded(peer):
     loaded = [module for name, module in sys.modules.items() if name.startswith("apprise.plugins.")]
     speaking = [module for module in loaded if hasattr(module, "requests")]
     assert len(speaking) > 100
-    assert {type(module.requests) for module in speaking} == {apprise._Requests}
+    assert {type(module.requests) for module in speaking} == {apprise_ways._Requests}
     assert [module.__name__ for module in loaded if isinstance(getattr(module, "Session", None), type)] == []
 
 
