@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -365,6 +367,24 @@ class TestRates:
         assert Message.objects.filter(status="SENT", workspace=other).count() == 10
         assert check_all() == []
 
+    def test_what_a_workspace_may_send_is_not_used_up_by_a_claim_of_nothing(
+        self, workspace: Workspace, install: Install
+    ) -> None:
+        Workspace.objects.filter(id=workspace.id).update(send_rate=1)
+        install(accept_all)
+        key = accept_message(workspace)
+
+        def worker() -> int:
+            try:
+                return delivery.deliver(EMAIL)
+            finally:
+                connection.close()
+
+        with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+            Message.objects.select_for_update().get(id=key)
+            assert pool.submit(worker).result() == 0
+        assert delivery.deliver(EMAIL) == 1
+
     def test_the_next_provider_keeps_its_own_rate(
         self, workspace: Workspace, install: Install, settings: Settings
     ) -> None:
@@ -463,6 +483,15 @@ class TestWeights:
         accept_batch(workspace, addresses(8))
         delivery.deliver(EMAIL)
         assert outcomes() == {("SENT", "scripted", 1): 6, ("SENT", "scripted-2", 1): 2}
+
+    def test_what_one_has_no_tokens_for_goes_to_the_others(
+        self, workspace: Workspace, install: Install, settings: Settings
+    ) -> None:
+        install(accept_all, weight=1, then=[{"weight": 1}])
+        settings.PROVIDER_RATES = {"scripted": 1 / 3600}
+        accept_batch(workspace, addresses(4))
+        delivery.deliver(EMAIL)
+        assert outcomes() == {("SENT", "scripted", 1): 1, ("SENT", "scripted-2", 1): 3}
 
     def test_a_reserve_steps_in_when_the_others_are_left_alone(self, workspace: Workspace, install: Install) -> None:
         install(accept_all, shares_fate=True, weight=3, then=[{"weight": 1}, {"weight": None}])
