@@ -51,7 +51,15 @@ class CampaignAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Times (UTC)", {"fields": ("created_at", "scheduled_at", "ends_at", "started_at", "feed_at", "finished_at")}),
+        (
+            "Times (UTC)",
+            {
+                "fields": (
+                    ("created_at", "scheduled_at", "ends_at", "started_at"),
+                    ("feed_at", "retry_before", "finished_at"),
+                )
+            },
+        ),
     )
 
     def get_search_results(

@@ -11,7 +11,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from channels_app.types import Channel
-from messaging.campaigns import audience, feeder
+from messaging.campaigns import audience, feeder, messages
 from messaging.campaigns.plans import ENDED
 from messaging.models import Audience, Campaign, CampaignStatus, Message
 from messaging.models.keys import lowest_key
@@ -25,7 +25,7 @@ class Progress:
     counts: Mapping[str, int]
     """By status, those that occur."""
     waiting: int
-    """Contacts whose turn to be written to has not come."""
+    """Contacts whose turn to be written to has not come, or to be written to again."""
     done: float
     """The part of both that waits for nothing more, from 0 to 1."""
     eta: datetime | None
@@ -52,8 +52,9 @@ def of_many(campaigns: Sequence[Campaign]) -> dict[UUID, Progress]:
     fed = [row.id for row in campaigns if row.feed_at is not None]
     rest = audience.waiting(fed).order_by().values_list("campaign_id")
     left: dict[UUID, int] = dict(rest.annotate(number=Count("id"))) if fed else {}
+    again = {row.id: messages.awaiting_retry(row).count() for row in campaigns if row.feed_at is not None}
     now = timezone.now()
-    return {row.id: _progress(row, counts[row.id], left.get(row.id, 0), now) for row in campaigns}
+    return {row.id: _progress(row, counts[row.id], left.get(row.id, 0), again.get(row.id, 0), now) for row in campaigns}
 
 
 def of(campaign: Campaign) -> Progress:
@@ -68,17 +69,17 @@ def reach(campaign: Campaign) -> Reach:
     return Reach(contacts=sum(counted.values()), unreached={code: n for code, n in counted.items() if code})
 
 
-def _progress(campaign: Campaign, counts: Mapping[str, int], left: int, now: datetime) -> Progress:
+def _progress(campaign: Campaign, counts: Mapping[str, int], left: int, again: int, now: datetime) -> Progress:
     total = sum(counts.values()) + left
-    waiting = sum(counts.get(status.value, 0) for status in WAITING)
+    waiting = sum(counts.get(status.value, 0) for status in WAITING) + again
     done = total - left - waiting
     share = done / total if total else float(campaign.status in ENDED)
     eta = None
     if campaign.status == CampaignStatus.RUNNING and campaign.started_at is not None:
-        eta = feeder.done_at(campaign, left, now=now)
+        eta = feeder.done_at(campaign, left + again, now=now)
         if eta is None and done and waiting:
             eta = now + (now - campaign.started_at) / done * waiting
-    return Progress(counts=counts, waiting=left, done=round(share, 4), eta=eta)
+    return Progress(counts=counts, waiting=left + again, done=round(share, 4), eta=eta)
 
 
 def standing_of(campaign: Campaign, *, since: datetime) -> list[tuple[Channel, Status, int]]:

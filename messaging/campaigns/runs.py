@@ -5,24 +5,19 @@ Whoever moves a campaign holds its row until the end, so of two who want the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from messaging.campaigns import audience, feeder, pace
+from messaging.campaigns import audience, feeder, messages, pace
 from messaging.campaigns.plans import CHANGEABLE, ENDED, gaps, get, held
 from messaging.dispatch import control
 from messaging.errors import DispatchError, Invalid, TransitionRefused
-from messaging.models import Campaign, CampaignStatus, Message
-from messaging.people import refusals
+from messaging.models import Campaign, CampaignStatus
 from messaging.people.contacts import kept_id
-from messaging.state import CANCELLABLE, RETRYABLE, WAITING, Cause
-
-_CHUNK = 1_000
+from messaging.state import CANCELLABLE, WAITING, Cause
 
 C = CampaignStatus
 
@@ -113,7 +108,7 @@ def resume(*, workspace_id: UUID, campaign_id: UUID, cause: Cause, by_test_key: 
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         _demand(row, {C.PAUSED}, "resumed")
         _move(row, C.RUNNING)
-        for ids in _chunks(control.held_back(messages_of(row))):
+        for ids in messages.chunks(control.held_back(messages.of(row))):
             control.release_many(ids=ids, cause=cause)
     return get(workspace_id=workspace_id, campaign_id=campaign_id)
 
@@ -139,9 +134,10 @@ def cancel(*, workspace_id: UUID, campaign_id: UUID, cause: Cause) -> Campaign:
 def retry_failed(
     *, workspace_id: UUID, campaign_id: UUID, cause: Cause, by_test_key: bool = False
 ) -> tuple[Campaign, int]:
-    """Queue the campaign's messages again that failed or bounced; give the campaign and how many they were.
+    """Queue the campaign's messages again that failed or bounced; give the campaign and how many they are.
 
-    Those that were kept from people who must not be written to are no failures and stay as they are.
+    Where it has a pace, each is queued when its turn comes. Those that were kept from people who must not be written to
+    are no failures and stay as they are.
 
     Raises:
         NotFound: the workspace has no such campaign.
@@ -151,24 +147,28 @@ def retry_failed(
     with transaction.atomic():
         row = held(workspace_id=workspace_id, campaign_id=campaign_id, by_test_key=by_test_key)
         _demand(row, {C.RUNNING, C.COMPLETED, C.PARTLY_FAILED}, "retried")
-        retried = 0
-        for ids in _chunks(failures(row)):
-            retried += len(control.retry_many(workspace_id=workspace_id, ids=ids, cause=cause))
+        row.retry_before = _clock()
+        if pace.is_paced(row):
+            retried = messages.awaiting_retry(row).count()
+        else:
+            retried = messages.retry(row, messages.failures(row), cause=cause)
         if retried:
             row.finished_at = None
+            if pace.is_paced(row) and row.feed_at is None:
+                row.feed_at = timezone.now()
             _move(row, C.RUNNING)
     return get(workspace_id=workspace_id, campaign_id=campaign_id), retried
 
 
 def hold(row: Campaign, *, cause: Cause) -> None:
     """Hold back what waits of a campaign and may be claimed."""
-    for ids in _chunks(control.loose(messages_of(row))):
+    for ids in messages.chunks(control.loose(messages.of(row))):
         control.hold_many(ids=ids, cause=cause)
 
 
 def cancel_waiting(row: Campaign, *, cause: Cause) -> None:
     """Cancel what waits of a campaign and is in no worker's hands."""
-    for ids in _chunks(messages_of(row).filter(status__in=CANCELLABLE)):
+    for ids in messages.chunks(messages.of(row).filter(status__in=CANCELLABLE)):
         control.cancel_many(workspace_id=row.workspace_id, ids=ids, cause=cause)
 
 
@@ -177,31 +177,14 @@ def settle(row: Campaign) -> bool:
     has ended."""
     if row.feed_at is not None:
         return False
-    if messages_of(row).filter(status__in=WAITING).order_by("-id").values_list("id", flat=True).first() is not None:
+    if messages.of(row).filter(status__in=WAITING).order_by("-id").values_list("id", flat=True).first() is not None:
         return False
     row.finished_at = timezone.now()
     if row.status == C.CANCELLED:
         _move(row, C.CANCELLED)
     else:
-        _move(row, C.PARTLY_FAILED if failures(row).exists() else C.COMPLETED)
+        _move(row, C.PARTLY_FAILED if messages.failures(row).exists() else C.COMPLETED)
     return True
-
-
-def messages_of(row: Campaign) -> QuerySet[Message]:
-    """A campaign's messages."""
-    return Message.objects.filter(campaign_id=row.id, workspace_id=row.workspace_id)
-
-
-def failures(row: Campaign) -> QuerySet[Message]:
-    """A campaign's messages that did not get through and could have."""
-    return messages_of(row).filter(status__in=RETRYABLE).exclude(error_code=refusals.CODE)
-
-
-def _chunks(rows: QuerySet[Message]) -> Iterator[Sequence[UUID]]:
-    """The keys of these messages as they are now, in order, in parts."""
-    ids = list(rows.order_by("id").values_list("id", flat=True))
-    for start_at in range(0, len(ids), _CHUNK):
-        yield ids[start_at : start_at + _CHUNK]
 
 
 def _demand(row: Campaign, states: set[CampaignStatus], deed: str) -> None:
@@ -240,5 +223,5 @@ def _move(campaign: Campaign, status: CampaignStatus, *, code: str = "", detail:
     campaign.status = status.value
     campaign.error_code, campaign.error_detail = code, detail
     campaign.updated_at = timezone.now()
-    fields = ("status", "started_at", "feed_at", "finished_at", "error_code", "error_detail", "updated_at")
-    campaign.save(update_fields=fields)
+    times = ("started_at", "feed_at", "retry_before", "finished_at", "updated_at")
+    campaign.save(update_fields=("status", *times, "error_code", "error_detail"))

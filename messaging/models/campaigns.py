@@ -63,6 +63,8 @@ class Campaign(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     feed_at = models.DateTimeField(null=True, blank=True)
     """When the next contact of the audience may be written to; empty where nobody is left."""
+    retry_before = models.DateTimeField(null=True, blank=True)
+    """What failed before this is tried again, by and by where the campaign has a pace."""
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from channels_app.types import Channel
+from channels_app.types import Channel, Permanent
 from messaging.campaigns import feeder, pace, plans, progress, runs, sweeps
 from messaging.campaigns.pace import Hours, Timetable
 from messaging.content import templates
@@ -16,11 +16,12 @@ from messaging.dispatch import delivery
 from messaging.dispatch.queue import Lane
 from messaging.errors import Conflict, Invalid
 from messaging.models import Campaign, Message, Usage, Workspace
+from messaging.people import merging
 from messaging.state import Cause
 from tests.factories import make_template, make_workspace, revise_template
 from tests.messaging.campaigns.plans import frozen, make_campaign, named, reached
 from tests.messaging.dispatch.conftest import Install
-from tests.messaging.dispatch.scripted import accept_all
+from tests.messaging.dispatch.scripted import accept_all, answer
 from tests.messaging.dispatch.test_claims import at_once
 from tests.messaging.invariants import check_all
 from tests.messaging.people.rows import make_contact, say
@@ -223,6 +224,69 @@ def test_an_audience_that_is_larger_than_the_days_quota_is_written_to_day_by_day
     assert fed(row, due(row)) == 2
 
 
+def failed(row: Campaign, install: Install) -> Campaign:
+    """The campaign after all of its messages were refused."""
+    install(answer(Permanent(code="refused")))
+    delivery.deliver(Lane.named("email.bulk"))
+    sweeps.settle()
+    row.refresh_from_db()
+    return row
+
+
+def counts(row: Campaign) -> dict[str, int]:
+    return dict(progress.of(row).counts)
+
+
+def test_what_failed_is_tried_again_at_the_rate(workspace: Workspace, install: Install) -> None:
+    row = begun(workspace, 4, rate=60)
+    assert fed(row, due(row) + 2 * SECOND) == 3
+    row = failed(row, install)
+    Message.objects.filter(id=Message.objects.earliest("id").id).update(deleted_at=timezone.now())
+    assert (row.status, counts(row)) == ("partly_failed", {"FAILED": 4})
+
+    row, retried = runs.retry_failed(**named(row), cause=Cause.API)
+
+    assert (row.status, retried, counts(row)) == ("running", 3, {"FAILED": 4})
+    made = progress.of(row)
+    assert (made.waiting, made.done, made.eta is not None) == (3, 0.25, True)
+    assert sweeps.settle() == 0, "three wait for their turn"
+    first = due(row)
+    assert [fed(row, first + wait * SECOND) for wait in (0, 0.5, 1)] == [1, 0, 1]
+    assert counts(row) == {"FAILED": 2, "QUEUED": 2}
+    row = failed(row, install)
+    assert row.status == "running", "what fails once more is not tried a third time, and one waits yet"
+    assert fed(row, due(row)) == 1
+    row.refresh_from_db()
+    assert (row.feed_at, counts(row)) == (None, {"FAILED": 3, "QUEUED": 1})
+    assert failed(row, install).status == "partly_failed"
+    assert runs.retry_failed(**named(row), cause=Cause.API)[1] == 3
+    assert check_all() == []
+
+
+def test_tries_of_what_failed_count_with_what_is_written_for_the_first_time(
+    workspace: Workspace, install: Install
+) -> None:
+    row = begun(workspace, 6, rate=2)
+    failed(row, install)
+    assert runs.retry_failed(**named(row), cause=Cause.API)[1] == 1
+    for expected in (1, 0):
+        Campaign.objects.update(feed_at=timezone.now() - HOUR)
+        assert fed(row, timezone.now()) == expected
+    later = timezone.now() + timedelta(minutes=1)
+    Message.objects.update(retried_at=later)
+    assert fed(row, later + SECOND) == 0, "two were tried again within the minute"
+    Message.objects.filter(id=Message.objects.earliest("id").id).update(retried_at=None)
+    assert fed(row, later + SECOND) == 1
+
+
+def test_a_cancel_leaves_what_failed_as_it_is(workspace: Workspace, install: Install) -> None:
+    row = failed(begun(workspace, 1, rate=1), install)
+    row, _ = runs.retry_failed(**named(row), cause=Cause.API)
+    row = runs.cancel(**named(row), cause=Cause.API)
+    assert (row.status, row.finished_at is not None, counts(row)) == ("cancelled", True, {"FAILED": 1})
+    assert sweeps.feed() == 0
+
+
 def test_the_end_is_foretold_by_the_rate(workspace: Workspace) -> None:
     row = begun(workspace, 5, rate=30)
     made = progress.of(row)
@@ -259,6 +323,18 @@ def test_without_the_contacts_time_zone_the_campaigns_own_counts(workspace: Work
     crowd(workspace, 1)
     row = runs.start(**named(make_campaign(workspace, window=around(now + 6 * HOUR, time_zone="Etc/GMT-6"), rate=600)))
     assert len(reached(row)) == 1
+
+
+def test_what_failed_is_tried_again_in_the_hours_of_each_contact(workspace: Workspace, install: Install) -> None:
+    now = timezone.now()
+    east = make_contact(workspace, email="east@example.com", time_zone="Etc/GMT-6")
+    row = failed(runs.start(**named(make_campaign(workspace, window=around(now + 6 * HOUR)))), install)
+    merging.merge(workspace_id=workspace.id, keep=make_contact(workspace).id, other=east.id)
+    Campaign.objects.update(window=around(now))
+    assert runs.retry_failed(**named(row), cause=Cause.API)[1] == 1
+    assert (fed(row, due(row)), counts(row)) == (0, {"FAILED": 1})
+    Campaign.objects.update(window=around(now + 6 * HOUR))
+    assert (fed(row, due(row)), counts(row)) == (1, {"QUEUED": 1})
 
 
 def test_quiet_hours_hold_each_contact_back_by_its_own_clock(workspace: Workspace) -> None:
