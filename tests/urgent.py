@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.db import connection
+from pytest_django import Settings
 
 from messaging.dispatch.queue import LANES, lift
 from messaging.models import Claim
 from messaging.state import Priority
-from tests.running import Part, Stack, eventually
+from tests.running import PATIENCE, Part, Stack, eventually
 
 __all__ = ["KEYS", "urgent_worker", "worker"]
 
@@ -46,8 +47,12 @@ def urgent_worker(django_db_setup: None) -> Iterator[Part]:
 
 
 @pytest.fixture
-def worker(transactional_db: None, urgent_worker: Part) -> Iterator[Part]:
-    """The worker, with every bell taken off; it is idle again before the database is emptied."""
+def worker(transactional_db: None, urgent_worker: Part, settings: Settings) -> Iterator[Part]:
+    """The worker, with every bell taken off; it is idle again before the database is emptied.
+
+    Requests wait for it as long as it takes: on a busy machine the usual wait may be over first.
+    """
+    settings.SYNC_WAIT_SECONDS = PATIENCE
     for lane in LANES:
         if lane.priority is Priority.URGENT:
             lift(lane)

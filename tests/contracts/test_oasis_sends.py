@@ -18,7 +18,7 @@ from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
 from messaging.state import Priority, Status
 from tests.contracts.forms import MOMENT
-from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, done, failed, person, sender
+from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, avatar, done, failed, person, sender
 from tests.factories import make_template
 from tests.messaging.api.callers import Caller, make_caller, read
 from tests.messaging.people.rows import suppress
@@ -136,6 +136,20 @@ def test_an_in_app_message_is_sent_with_its_severity(worker: object) -> None:
     assert shown == outcome(caller, shown, type="In-App", recipient={"id": "reader-1"}, metadata=metadata)
     plain = {name: value for name, value in IN_APP.items() if name != "type"}
     assert done(caller.post(f"{BASE}/send/inapp", plain), SENT)["metadata"]["severity"] == "info"
+
+
+@waited
+def test_what_one_avatar_wrote_can_be_read_and_marked_once_it_is_answered(worker: object) -> None:
+    """What is still on its way stands in no conversation of its reader, and to mark it is passed by."""
+    caller = make_caller()
+    friend = person(caller.workspace)
+    path = f"{BASE}/send-message-to-avatar/{avatar(friend)}"
+    assert read(caller.post(path, b'"Hi"'))["result"] is True
+    (row,) = read(friend.get(f"{BASE}/conversation/{avatar(caller)}"))["result"]
+    assert (row["content"], row["isRead"]) == ("Hi", False)
+    assert read(friend.post(f"{BASE}/mark-messages-read", [row["id"]]))["result"] is True
+    (row,) = read(caller.get(f"{BASE}/conversation/{avatar(friend)}"))["result"]
+    assert row["isRead"] is True
 
 
 @waited

@@ -82,17 +82,17 @@ class SendToAvatar(AvatarView):
             request,
             self.caller,
             body,
-            accept=lambda _: self._accept(to, said.content, kind or said.kind or "Direct"),
+            accept=lambda awaited: self._accept(to, said.content, kind or said.kind or "Direct", awaited=awaited),
             show=self._told,
-            wait=False,
             whole=True,
         )
 
-    def _accept(self, to: UUID, content: str, kind: MessagingWord) -> Acceptance:
+    def _accept(self, to: UUID, content: str, kind: MessagingWord, *, awaited: bool) -> Acceptance:
         words = talk.literal(content)
         recipient = Recipient(avatar_id=to, data=words.data, metadata={Own.MESSAGE_TYPE.value: kind})
         try:
-            return sending.accept_one(self.caller, Draft(channel=Channel.DIRECT, text=words.text), recipient)
+            draft = Draft(channel=Channel.DIRECT, text=words.text)
+            return sending.accept_one(self.caller, draft, recipient, awaited=awaited)
         except Invalid as error:
             if any(each.pointer == "/avatar_id" for each in error.errors):
                 raise NotFound(f"There is no avatar {to} in the workspace.", code="avatar_not_found") from error
