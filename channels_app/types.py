@@ -249,6 +249,8 @@ class Throttled:
     """Seconds."""
     code: str = "throttled"
     detail: str = ""
+    alone: bool = False
+    """Whether it is this recipient's messages alone that are to wait."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

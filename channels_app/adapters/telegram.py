@@ -9,9 +9,11 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
+from channels_app.adapters.telegram_pace import Pace
 from channels_app.adapters.telegram_requests import request_for
 from channels_app.adapters.telegram_updates import signals
 from channels_app.base import ChannelAdapter, Session
@@ -61,6 +63,10 @@ _REFUSALS: Final[tuple[tuple[int, str, str], ...]] = (
     (400, "not enough rights", "not_allowed"),
     (400, "have no rights", "not_allowed"),
     (400, "http url", "media_refused"),
+    (400, "web page content", "media_refused"),
+    (400, "chat_write_forbidden", "not_allowed"),
+    (403, "bot is not a member", "not_allowed"),
+    (403, "group chat was deleted", "recipient_gone"),
     (413, "", "message_too_large"),
 )
 """Status and a part of the description → our code; any other ends the message as `telegram_…`."""
@@ -83,6 +89,7 @@ class TelegramAdapter(ChannelAdapter):
     def __init__(self, channel: Channel, client: Client, base: str, token: str, secret: str = "") -> None:
         super().__init__(channel)
         self._client = client
+        self._pace = Pace()
         self._root = f"{base}/bot{token}"
         self._secret = secret
 
@@ -136,13 +143,20 @@ class TelegramAdapter(ChannelAdapter):
 
     def _send(self, message: OutboundMessage) -> Outcome:
         asked = request_for(message)
+        if wait := self._pace.wait(message.address):
+            return Throttled(wait=wait, detail="the chat is to be left alone for now", alone=True)
         try:
             answer = self._client.request(
                 "POST", f"{self._root}/{asked.method}", body=asked.body, headers={"Content-Type": asked.content_type}
             )
         except Unanswered as unanswered:
             return unanswered.outcome()
-        return _outcome(message, answer)
+        outcome = _outcome(message, answer)
+        if isinstance(outcome, Accepted):
+            self._pace.took(message.address)
+        elif isinstance(outcome, Throttled) and self._pace.hold(message.address, outcome.wait):
+            return replace(outcome, alone=True)
+        return outcome
 
 
 def _is_base(base: str) -> bool:

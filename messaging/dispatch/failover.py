@@ -130,6 +130,8 @@ class _Way:
         if _is_unbegun(outcome):
             return
         self.answers.add(outcome)
+        if isinstance(outcome, Throttled) and outcome.alone:
+            return
         # What it gives back unbegun right after a fault is the same trouble, and no wish to wait.
         fault = breakers.is_fault(outcome) or (isinstance(outcome, Throttled) and self._row > 0)
         self._row = self._row + 1 if fault else 0

@@ -96,6 +96,8 @@ class Bot:
     webhook: Mapping[str, str] = field(default_factory=dict)
     """What `setWebhook` was given."""
     updates: int = 0
+    most: int = 0
+    """Messages that a chat takes before it is told to wait; 0 is any number."""
 
     def answer(self, asked: Asked) -> Reply:
         """Answer one request."""
@@ -147,6 +149,8 @@ class Bot:
             return _error(429, f"Too Many Requests: retry after {seconds}", {"retry_after": seconds})
         if len(posted.fields.get("text", "").encode("utf-16-le")) > 2 * 4_096:
             return _error(400, "Bad Request: message is too long")
+        if self.most and sum(other.fields["chat_id"] == chat for other in self.messages) >= self.most:
+            return _error(429, "Too Many Requests: retry after 9", {"retry_after": 9})
         self.messages.append(posted)
         if chat in _ODD:
             return Reply(body=_ODD[chat])

@@ -277,6 +277,27 @@ def test_a_throttle_waits_as_long_as_telegram_asks(adapter):
     assert found.wait == 1.0
 
 
+def test_a_chat_that_had_too_many_messages_waits_alone_and_is_not_asked_meanwhile(adapter, bot):
+    bot.most = 1
+    assert isinstance(outcome(adapter, to("-1001")), Accepted)
+    second, third, other = answers(adapter, [to("-1001"), to("-1001"), to("-1002")])
+    assert isinstance(other, Accepted)
+    for late in (second, third):
+        assert isinstance(late, Throttled)
+        assert late.alone
+        assert 0 < late.wait <= 9
+    asked = len(bot.peer.requests)
+    assert isinstance(outcome(adapter, to("-1001")), Throttled)
+    assert len(bot.peer.requests) == asked
+
+
+def test_a_throttle_of_a_chat_that_had_nothing_before_is_about_the_bot(adapter):
+    for _ in range(2):
+        found = outcome(adapter, to("@throttled_7"))
+        assert isinstance(found, Throttled)
+        assert not found.alone
+
+
 def test_numbers_beyond_any_bound_are_no_id(adapter):
     found = outcome(adapter, to("@wide"))
     assert found == Accepted()

@@ -352,6 +352,19 @@ class TestRates:
         assert outcomes() == {("SENT", "scripted-2", 1): 9}
         assert state() is State.CLOSED
 
+    def test_a_wish_to_wait_for_one_recipient_alone_holds_up_nobody_else(
+        self, workspace: Workspace, install: Install
+    ) -> None:
+        def script(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
+            for outbound in batch:
+                busy = outbound.address == "person0@example.com"
+                yield outbound.id, Throttled(wait=30.0, alone=True) if busy else Accepted()
+
+        install(script, shares_fate=True)
+        accept_batch(workspace, addresses(3))
+        delivery.deliver(EMAIL)
+        assert outcomes() == {("SENT", "scripted", 1): 2, ("QUEUED", "scripted", 0): 1}
+
     def test_a_workspace_sends_no_more_than_its_rate_and_holds_up_no_other(
         self, workspace: Workspace, install: Install
     ) -> None:
