@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -143,16 +142,6 @@ def series(scope: Scope, *, window: Window, by: Grain) -> list[Point]:
         points.append(Point(at=at, counts=found.rows.get((at,), Counts())))
         at += step
     return points
-
-
-def by_template(scope: Scope, *, window: Window | None = None) -> dict[UUID | None, Counts]:
-    """The counts of each template; None for messages without one. Without a window, all there ever were."""
-    return {key[0]: counts for key, counts in counting.count(scope, by=("template_id",), window=window).rows.items()}
-
-
-def by_campaign(scope: Scope, *, window: Window | None = None) -> dict[UUID | None, Counts]:
-    """The counts of each campaign; None for messages of none. Without a window, all there ever were."""
-    return {key[0]: counts for key, counts in counting.count(scope, by=("campaign_id",), window=window).rows.items()}
 
 
 def by_provider(scope: Scope, *, window: Window | None = None) -> dict[str, Counts]:

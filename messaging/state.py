@@ -110,11 +110,6 @@ LATER = tuple(status for status in Status if status not in {S.SCHEDULED, S.QUEUE
 """States whose timestamps a person's retry clears."""
 
 
-def sources(to: Status) -> frozenset[Status]:
-    """The states from which a message may move to `to` by itself."""
-    return frozenset(source for source, targets in MOVES.items() if to in targets)
-
-
 def standing(status: Status, *, attempts: int) -> Standing:
     """Where a message stands that has this status after so many attempts."""
     return Standing.RETRYING if status is S.QUEUED and attempts else Standing(status.value)

@@ -13,8 +13,8 @@ from typing import Final
 
 from django.core.mail import EmailMultiAlternatives
 
-from channels_app.adapters.mime import OPAQUE, bare_id, check_attachment, media_parameters, media_type
 from channels_app.adapters.mime_headers import Mailbox, custom_headers, mailbox, one_line, wire_address
+from channels_app.adapters.mime_parts import OPAQUE, bare_id, check_attachment, media_parameters, media_type
 from channels_app.addresses import normalise
 from channels_app.errors import InvalidMessage
 from channels_app.types import Attachment, Channel, OutboundMessage
