@@ -1,6 +1,6 @@
 """Runs parts of the stack as real processes, to be watched, stopped, killed and started again from outside.
 
-    with servers() as pair, Stack(pair.database("bulk"), sink.url) as stack:
+    with servers() as pair, Stack(pair.database("bulk").env, EMAIL_URL=mail.url) as stack:
         stack.start("email", "inside", "beat")
 
 Nothing outlives the process that uses this: children end with it, and a guard ends what they had started.
@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from config.stack.home import CLONE, temporary_home
 from config.stack.keyring import keyring
 from config.stack.processes import POOLS, Process, Shape, processes
 from config.stack.pulse import pulse_file
-from config.stack.servers import free_port
+from config.stack.servers import LOOPBACK
 from config.stack.spawn import spawn
 from config.stack.variables import Ports, for_process, variables
 
@@ -32,18 +33,36 @@ T = TypeVar("T")
 PATIENCE = 300.0
 """Seconds after which something that should happen counts as never happening: a net, not a measure of speed."""
 _STEP = 0.05
+_SELDOM = 5.0
+"""Steps between two looks in the end."""
 
 
 def eventually(
     condition: Callable[[], T], what: str | Callable[[], str], *, seconds: float = PATIENCE, step: float = _STEP
 ) -> T:
-    """Wait until `condition` gives something true, and give that; `what` names what was waited for."""
+    """Wait until `condition` gives something true, and give that; `what` names what was waited for.
+
+    It is asked again after `step` seconds, and ever more seldom: whoever asks takes time from those who are asked for.
+    """
     deadline = time.monotonic() + seconds
+    pause = step
     while not (found := condition()):
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}")
-        time.sleep(step)
+        time.sleep(pause)
+        pause = min(pause * 1.2, step * _SELDOM)
     return found
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A loopback port at which nobody listens unless we let them: while the block lasts nobody is given it by chance,
+    neither to listen nor to connect from."""
+    with socket.socket() as held:
+        # Whoever is told the number binds it beside this one, which never listens: servers ask for that, too.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, 0))
+        yield held.getsockname()[1]
 
 
 def family(leader: int) -> set[int]:
@@ -136,16 +155,16 @@ def _exists(pid: int) -> bool:
 class Stack:
     """Chosen processes of the stack, in an environment of their own; logs and pulses lie in a temporary home."""
 
-    def __init__(self, servers: dict[str, str], **extra: str) -> None:
+    def __init__(self, servers: Mapping[str, str], **extra: str) -> None:
         self._servers, self._extra = servers, extra
         self._token = secrets.token_hex(12)
+        self._held = ExitStack()
         self.parts: dict[str, Part] = {}
 
     def __enter__(self) -> Stack:
-        self._homes = temporary_home("trial")
-        self.home = self._homes.__enter__()
+        self.home = self._held.enter_context(temporary_home("trial"))
         self.home.make()
-        self.port = free_port()
+        self.port = self._held.enter_context(reserved_port())
         ports = Ports(api=self.port, flower=0, postgres=0, valkey=0)
         user = {"PATH": os.environ.get("PATH", os.defpath), **self._servers, **self._extra}
         self.home.static.mkdir()
@@ -169,7 +188,7 @@ class Stack:
             self._guard.stdin.write(orphans.DONE)
             self._guard.stdin.close()
             self._guard.wait()
-            self._homes.__exit__(None, None, None)
+            self._held.close()
 
     def start(self, *names: str) -> None:
         """Start processes of the one list by their names, and wait until the workers among them take tasks."""
@@ -186,13 +205,6 @@ class Stack:
             return pulse_file(self.home.run, name).exists()
 
         eventually(ready, lambda: f"{name} takes tasks\n{self.tail(name)}")
-
-    def run(self, *arguments: str) -> str:
-        """Run a management command to its end and give its output."""
-        command = [sys.executable, "manage.py", *arguments]
-        result = subprocess.run(command, cwd=CLONE, env=self.env, capture_output=True)
-        assert result.returncode == 0, result.stderr.decode()
-        return result.stdout.decode()
 
     def tail(self, name: str, *, lines: int = 15) -> str:
         """The end of a process's log, for a report of what went wrong."""
@@ -211,17 +223,32 @@ class Stack:
 
 
 class Helper:
-    """A program of the tests in a process of its own, whose first line says that it is ready."""
+    """A program of the tests in a process of its own: its first line says that it is ready, and it may answer lines."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(self, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
+        self._env = env
 
     def __enter__(self) -> Helper:
-        self.process = subprocess.Popen(self._command, cwd=CLONE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.greeting = self.process.stdout.readline().strip()
+        self.process = subprocess.Popen(
+            self._command, cwd=CLONE, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.greeting = self._line()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+    def ask(self, line: str) -> str:
+        """Give it a line, and give what it answers."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"{self._command} ended with exit code {self.process.wait()}"
+        return line.strip()

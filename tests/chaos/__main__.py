@@ -49,7 +49,10 @@ def main(arguments: list[str]) -> int:
             for fault in options.faults:
                 name = f"{fault}-{turn}"
                 console.print(f"{name} …")
-                report = faults.run(fault, pair, Path(folder) / name, messages=options.messages, name=name)
+                own = Path(folder) / name
+                own.mkdir()
+                with faults.trial(pair, own, name=name) as trial:
+                    report = faults.strike(trial, fault, messages=options.messages)
                 flaws = faults.flaws(report)
                 good = good and not flaws
                 table.add_row(

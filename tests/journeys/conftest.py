@@ -1,4 +1,4 @@
-"""A database and a broker that the journeys may kill, and a migrated database for each of them."""
+"""A database server and a broker that the journeys may kill, and databases on them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Pair, servers
+from tests.servers import Pair, Store, servers
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a run begin with the journeys: at its end one process would wait for what another has begun."""
+    items.sort(key=lambda item: item.get_closest_marker("journey") is None)
 
 
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
-    with servers() as running:
+    with servers(strict=False) as running:
         yield running
 
 
 @pytest.fixture
-def own(pair: Pair, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The environment that names a database of this test's own."""
-    return pair.database(request.node.name)
+def own(pair: Pair, request: pytest.FixtureRequest) -> Store:
+    """A database of this test's own."""
+    return pair.store(request.node.name)

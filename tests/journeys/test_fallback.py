@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from config.stack.servers import free_port
 from tests.client import Client
 from tests.ledger import Ledger
 from tests.peers import push, twilio
 from tests.peers.push import PushService
 from tests.peers.smtp import self_signed
 from tests.peers.twilio import ACCOUNT, TOKEN, Twilio
-from tests.running import Stack, eventually
+from tests.running import Stack, eventually, reserved_port
 from tests.servers import Pair
 
 pytestmark = pytest.mark.journey
@@ -46,9 +45,13 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("push")
-    own = pair.database("fallback")
+    own = pair.store("fallback")
     key = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
-    with push.running(self_signed(folder)) as (_, service), twilio.running() as (server, phone):
+    with (
+        push.running(self_signed(folder)) as (_, service),
+        twilio.running() as (server, phone),
+        reserved_port() as dead,
+    ):
         settings = {
             "PUBLIC_BASE_URL": BASE,
             "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -59,12 +62,12 @@ def ground(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gro
             "VAPID_SUBJECT": "mailto:ops@example.com",
             "EGRESS_ALLOW": "127.0.0.1",
             "EGRESS_CA_FILE": str(folder / "certificate.pem"),
-            "EMAIL_URL": f"smtp://127.0.0.1:{free_port()}",
+            "EMAIL_URL": f"smtp://127.0.0.1:{dead}",
         }
-        with Stack(own, **settings) as stack:
+        with Stack(own.env, **settings) as stack:
             stack.start("api", "email", "phone", "web", "inside", "beat")
-            ledger = Ledger(own["DATABASE_URL"])
-            yield Ground(stack=stack, client=Client(stack), phone=phone, service=service, ledger=ledger)
+            ledger = Ledger(own.url)
+            yield Ground(stack=stack, client=Client(stack, own.key), phone=phone, service=service, ledger=ledger)
 
 
 def step_of(client: Client, key: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a person writes arrives unchanged: from the API through a worker to an SMTP server."""
+"""From the API through workers to an SMTP server: what a person writes arrives unchanged, and a crowd gets it once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import email.policy
 import hashlib
 import random
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
-from pathlib import Path
 
 import pytest
 
 from tests.client import Client
-from tests.ledger import Ledger, sink
+from tests.ledger import Ledger, Mail, sink
 from tests.running import Stack, eventually
+from tests.servers import Pair
 
 pytestmark = pytest.mark.journey
 
@@ -26,30 +28,53 @@ NAME = "Ann 🎈 Öztürk"
 FILENAME = "Übersicht 総覧 2026.pdf"
 
 
-def test_a_letter_arrives_as_it_was_written(own: dict[str, str], tmp_path: Path) -> None:
-    file = random.Random(7).randbytes(3 * 1024 * 1024)
-    with sink(tmp_path, "--bodies") as mail, Stack(own, EMAIL_URL=mail.url) as stack:
+MESSAGES = 20_000
+BATCH = 10_000
+CLAIMS = 60
+FLUSHES = 5_000
+"""Two hundred at full speed; a busy machine sends fewer in the time that a group may wait. One each would be 20,000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What runs for all tests here."""
+
+    client: Client
+    stack: Stack
+    mail: Mail
+    ledger: Ledger
+
+
+@pytest.fixture(scope="module")
+def world(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    own = pair.store("mail")
+    with sink(tmp_path_factory.mktemp("mail"), "--bodies") as mail, Stack(own.env, EMAIL_URL=mail.url) as stack:
         stack.start("api", "email", "inside", "beat")
-        client = Client(stack)
-        key = client.send(
-            "ann@example.com",
-            name=NAME,
-            subject=SUBJECT,
-            text=TEXT,
-            body=BODY,
-            cc=["Bob <bob@example.com>"],
-            bcc=["eve@example.com"],
-            reply_to="Answers <answers@example.com>",
-            headers={"X-Campaign": "spring"},
-            attachments=[
-                {"filename": FILENAME, "content_type": "application/pdf", "content": b64encode(file).decode()},
-                {"filename": "empty.txt", "content_type": "text/plain", "content": ""},
-            ],
-            **{"from": "Zoë <zoe@example.org>"},
-        )
-        eventually(lambda: client.message(key)["status"] == "SENT", lambda: str(client.message(key)))
-        (letter,) = mail.letters
-        assert Ledger(own["DATABASE_URL"]).violations() == []
+        yield World(client=Client(stack, own.key), stack=stack, mail=mail, ledger=Ledger(own.url))
+
+
+def test_a_letter_arrives_as_it_was_written(world: World) -> None:
+    file = random.Random(7).randbytes(3 * 1024 * 1024)
+    client = world.client
+    key = client.send(
+        "ann@example.com",
+        name=NAME,
+        subject=SUBJECT,
+        text=TEXT,
+        body=BODY,
+        cc=["Bob <bob@example.com>"],
+        bcc=["eve@example.com"],
+        reply_to="Answers <answers@example.com>",
+        headers={"X-Campaign": "spring"},
+        attachments=[
+            {"filename": FILENAME, "content_type": "application/pdf", "content": b64encode(file).decode()},
+            {"filename": "empty.txt", "content_type": "text/plain", "content": ""},
+        ],
+        **{"from": "Zoë <zoe@example.org>"},
+    )
+    eventually(lambda: client.message(key)["status"] == "SENT", lambda: str(client.message(key)))
+    (letter,) = (letter for letter in world.mail.letters if "ann@example.com" in letter["to"])
+    assert world.ledger.violations() == []
 
     arrived = BytesParser(policy=email.policy.default).parsebytes(b64decode(letter["raw"]))
     assert isinstance(arrived, EmailMessage)
@@ -76,3 +101,27 @@ def _text(message: EmailMessage, kind: str) -> str:
     assert part is not None
     content: str = part.get_content()
     return content.replace("\r\n", "\n").removesuffix("\n")
+
+
+def test_two_large_batches_arrive_once_each_by_few_transactions(world: World) -> None:
+    client, ledger, mail = world.client, world.ledger, world.mail
+    before = len(mail.letters)
+    claims, flushes = ledger.transactions("sending"), ledger.transactions("sent")
+    keys: set[str] = set()
+    for start in range(0, MESSAGES, BATCH):
+        keys |= set(client.batch([f"reader-{number}@example.com" for number in range(start, start + BATCH)]))
+    eventually(lambda: ledger.all_in("SENT"), lambda: f"{ledger.counts()}\n{world.stack.tail('email')}")
+    arrived = [letter["message_id"].partition("@")[0] for letter in mail.letters[before:]]
+
+    assert len(keys) == MESSAGES
+    assert set(arrived) == keys
+    assert len(arrived) == MESSAGES
+    shapes = ledger.rows(
+        "SELECT timeline, count(*) FROM (SELECT string_agg(type || ' by ' || cause, ', ' ORDER BY at, id) AS timeline "
+        "FROM messaging_messageevent WHERE message_id = ANY(%s::uuid[]) GROUP BY message_id) AS each_one GROUP BY 1",
+        list(keys),
+    )
+    assert shapes == [("queued by api, sending by worker, sent by worker", MESSAGES)]
+    assert ledger.transactions("sending") - claims <= CLAIMS
+    assert ledger.transactions("sent") - flushes <= FLUSHES
+    assert ledger.violations() == []

@@ -18,9 +18,9 @@ from channels_app.types import Channel
 from config.stack import orphans
 from config.stack.home import Home, temporary_home
 from config.stack.pair import forget
-from config.stack.servers import free_port, is_free
+from config.stack.servers import is_free
 from config.stack.state import last_run
-from tests.running import eventually
+from tests.running import PATIENCE, eventually, reserved_port
 
 pytestmark = pytest.mark.journey
 
@@ -28,11 +28,12 @@ pytestmark = pytest.mark.journey
 class Visitor:
     """Somebody with a clone and a shell."""
 
-    def __init__(self, project: Path, home: Home) -> None:
-        self.project, self.home = project, home
-        self.port = free_port()
+    def __init__(self, project: Path, home: Home, port: int) -> None:
+        self.project, self.home, self.port = project, home, port
         servers = {"DATABASE_URL", "REDIS_URL", "BROKER_URL"}
         self._env = {name: value for name, value in os.environ.items() if name not in servers}
+        # The pages show refusals that come in time, on a busy machine too.
+        self._env["SYNC_WAIT_SECONDS"] = "10"
 
     def dispatch(self, command: str, *flags: str) -> str:
         return self.shell(["./dispatch", command, "--home", str(self.home.root), *flags])
@@ -55,8 +56,8 @@ class Visitor:
 
 @pytest.fixture
 def visitor(project: Path) -> Iterator[Visitor]:
-    with temporary_home("readme") as home:
-        someone = Visitor(project, home)
+    with temporary_home("readme") as home, reserved_port() as port:
+        someone = Visitor(project, home, port)
         try:
             yield someone
         finally:
@@ -74,7 +75,7 @@ def test_a_visitor_starts_sends_looks_and_stops(visitor: Visitor) -> None:
     visitor.dispatch("up", "-d", "--port", str(visitor.port))
     answer = json.loads(visitor.shell(["sh", "-ec", own]))
     eventually(lambda: visitor.message(answer["id"])["status"] == "DELIVERED", "the message of the README arrives")
-    shown = visitor.dispatch("demo")
+    shown = visitor.dispatch("demo", "--timeout", str(PATIENCE))
     assert [channel for channel in Channel if channel not in shown] == []
     for page, refused in REFUSED.items():
         assert _refused(visitor, page) == refused, page
