@@ -1,6 +1,6 @@
 """Runs parts of the stack as real processes, to be watched, stopped, killed and started again from outside.
 
-    with servers() as pair, Stack(pair.database("bulk").env, EMAIL_URL=mail.url) as stack:
+    with servers() as pair, Stack(pair.store("bulk").env, EMAIL_URL=mail.url) as stack:
         stack.start("email", "inside", "beat")
 
 Nothing outlives the process that uses this: children end with it, and a guard ends what they had started.
