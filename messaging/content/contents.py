@@ -20,6 +20,7 @@ from messaging.content.parts import Parts
 from messaging.content.rendering import Compiled, compile, context_of
 from messaging.errors import EncryptionFailed
 from messaging.models import Attachment, Content
+from messaging.models.statements import prepared
 
 _NONE: Mapping[str, str] = {}
 # Plain SQL: lists ask it, and need a fraction of what a Content holds.
@@ -33,6 +34,11 @@ SELECT c.workspace_id, c.sealed, c.subject, c.body, c.text, c.media, v.id, v.sub
           FROM messaging_attachment a WHERE a.content_id = c.id)
   FROM messaging_content c LEFT JOIN messaging_templateversion v ON v.id = c.template_version_id
  WHERE c.id = %s"""
+_SENT = """
+SELECT c.workspace_id, c.sealed, c.subject, c.body, c.text, c.sender, c.reply_to, c.cc, c.bcc, c.headers, c.media,
+       v.id, v.subject, v.body, v.text, EXISTS (SELECT FROM messaging_attachment a WHERE a.content_id = c.id)
+  FROM messaging_content c LEFT JOIN messaging_templateversion v ON v.id = c.template_version_id
+ WHERE c.id = %(content)s"""
 _KEPT = 64
 _KEPT_BYTES = 16 * 1024 * 1024
 
@@ -169,22 +175,28 @@ def load(content_id: UUID, *, html: bool) -> LoadedContent:
 
 
 def _read(content_id: UUID, *, html: bool) -> LoadedContent:
-    row = Content.objects.select_related("template_version").get(pk=content_id)
+    with prepared(_SENT, {"content": content_id}) as cursor:
+        found = cursor.fetchone()
+    if found is None:
+        raise Content.DoesNotExist
+    workspace_id, sealed, subject, body, text, sender, reply_to, cc, bcc, headers, media, *version, has_files = found
+    row = Content(id=content_id, workspace_id=workspace_id, sealed=sealed, subject=subject, body=body, text=text)
+    row.headers, row.media = msgspec.json.decode(headers), msgspec.json.decode(media) if media else None
     names = sealing.reveal_content(row)
-    parts = parts_of(row)
-    attachments = sealing.files_of(row, names)
-    body = compile(parts.body, html=html, field="body")
-    text = compile(parts.text, html=False, field="text")
+    parts = _over(Parts(subject=row.subject, body=row.body, text=row.text), *version)
+    attachments = sealing.files_of(row, names) if has_files else ()
+    compiled = compile(parts.body, html=html, field="body")
+    plain = compile(parts.text, html=False, field="text")
     return LoadedContent(
-        html=body,
-        text=text,
-        exits=ways_out.read_by((*body.variables, *text.variables)),
+        html=compiled,
+        text=plain,
+        exits=ways_out.read_by((*compiled.variables, *plain.variables)),
         shared=SharedContent(
-            key=row.id,
-            sender=row.sender or None,
-            reply_to=row.reply_to or None,
-            cc=tuple(row.cc),
-            bcc=tuple(row.bcc),
+            key=content_id,
+            sender=sender or None,
+            reply_to=reply_to or None,
+            cc=tuple(cc),
+            bcc=tuple(bcc),
             headers=row.headers,
             attachments=attachments,
             media=media_of(row),

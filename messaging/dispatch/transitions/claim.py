@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from channels_app.types import Channel
-from messaging.models.keys import uuid7_many
+from messaging.models.keys import uuid7_texts
 from messaging.models.statements import prepared
 from messaging.people import refusals
 from messaging.state import Priority
@@ -95,7 +95,8 @@ def claim_many(
     recipients said until now. Messages come in the order in which they are to be handed over, those of the sandbox
     last.
     """
-    events = uuid7_many(sum(shares.values()))
+    # Written as the server reads them: there are as many as may be claimed, also where one message waits.
+    events = f"{{{','.join(uuid7_texts(sum(shares.values())))}}}"
     parameters = {
         "workspaces": list(shares),
         "shares": list(shares.values()),

@@ -131,11 +131,11 @@ _HELD = """
     UPDATE messaging_claim SET handed_over = GREATEST(handed_over, %(mark)s)
      WHERE id = %(claim)s AND expires_at > clock_timestamp() RETURNING id
 """
-_MAY = f'(v."to" IS NULL OR {_legal(MOVES)})'
+_FROM_SENDING = ", ".join(f"'{to}'" for to in sorted(MOVES[Status.SENDING]))
 # Written as conditions of the join, so that the planner cannot take the few rows that meet them for a good place to
 # begin: it would compare each of them with each move, where a probe of the primary key for each move is enough.
-_UNDER_CLAIM = f"m.claim_id = v.claim AND m.status = v.source AND {_MAY}"
-_FREELY = f"m.claim_id IS NULL AND {_MAY}"
+_UNDER_CLAIM = f'm.claim_id = v.claim AND m.status = v.source AND (v."to" IS NULL OR v."to" IN ({_FROM_SENDING}))'
+_FREELY = f'm.claim_id IS NULL AND (v."to" IS NULL OR {_legal(MOVES)})'
 
 
 def _advance(held: str, guard: str, *, v: str = f"v{_TOLD}") -> str:
