@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from requests_hardened import Config, HTTPSession
@@ -24,8 +25,9 @@ from urllib3.exceptions import HTTPError
 from channels_app import sockets
 from channels_app.egress import Egress
 from channels_app.errors import InvalidMessage, UrlRefused
+from channels_app.silences import Silences
 from channels_app.transport import Exchange, Transport, trust, under_way
-from channels_app.types import Ambiguous, Transient
+from channels_app.types import Ambiguous, Throttled, Transient
 from channels_app.words import cleaned
 
 DEADLINE: Final = 30.0
@@ -39,6 +41,7 @@ MOST_WAIT: Final = 1e9
 """Seconds that a longer wish counts as; whoever waits has a bound of its own."""
 _HEADERS: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
 _SECONDS: Final = re.compile(r"[0-9]+\Z")
+_SILENT: Final = frozenset({"timeout", "connect_timeout", "lookup_timeout"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,14 +77,23 @@ class Answer:
 class Unanswered(Exception):
     """No answer came, or none that is HTTP; `may_have_left` tells whether the whole request was handed over before."""
 
-    def __init__(self, code: str, detail: str = "", *, may_have_left: bool = False) -> None:
+    def __init__(self, code: str, detail: str = "", *, may_have_left: bool = False, wait: float = 0.0) -> None:
         super().__init__(detail or code)
         self.code = code
         self.detail = detail
         self.may_have_left = may_have_left
+        self.wait = wait
+        """Seconds until the server may be asked again, where it was not."""
 
-    def outcome(self) -> Transient | Ambiguous:
+    @property
+    def silent(self) -> bool:
+        """Whether the server let the time pass."""
+        return self.code in _SILENT
+
+    def outcome(self) -> Transient | Ambiguous | Throttled:
         """Tell what that means for a message which the request carried."""
+        if self.wait:
+            return Throttled(wait=max(self.wait, LEAST_WAIT), code=self.code, detail=self.detail, alone=True)
         if self.may_have_left:
             return Ambiguous(detail=f"{self.code} {self.detail}".rstrip())
         return Transient(code=self.code, detail=self.detail)
@@ -101,8 +113,11 @@ class Client:
         connections: int = 16,
         ca_file: str = "",
         resolver: sockets.Resolver = sockets.resolve,
+        rests: bool = False,
     ) -> None:
-        """`connections` are kept to each host; `ca_file` names authorities to trust beside those of the Web."""
+        """`connections` are kept to each host; `ca_file` names authorities to trust beside those of the Web; with
+        `rests` servers that stopped answering are left alone for a while, which is for those that go to many."""
+        self._silences = Silences() if rests else None
         self._egress = egress
         self._deadline = deadline
         self._resolver = resolver
@@ -142,6 +157,24 @@ class Client:
             Unanswered: there is no answer.
         """
         prepared = self._prepare(method, url, body, headers or {})
+        if self._silences is None:
+            return self._exchange(prepared, deadline, limit)
+        server = urlsplit(prepared.url or "").netloc
+        if wait := self._silences.wait(server):
+            raise Unanswered("server_silent", "the server stopped answering", wait=wait)
+        try:
+            answer = self._exchange(prepared, deadline, limit)
+        except Unanswered as error:
+            self._silences.note(server, silent=error.silent)
+            raise
+        self._silences.note(server, silent=False)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    def _exchange(self, prepared: requests.PreparedRequest, deadline: float | None, limit: int) -> Answer:
         exchange = Exchange(
             deadline=time.monotonic() + (self._deadline if deadline is None else deadline),
             egress=self._egress,
@@ -162,10 +195,6 @@ class Client:
             body=body,
             truncated=truncated,
         )
-
-    def close(self) -> None:
-        """Close the connections that are kept."""
-        self._session.close()
 
     def _prepare(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
         if self._egress is not None:

@@ -74,7 +74,7 @@ class PushAdapter(ChannelAdapter):
         self._vapid = _Vapid(key, subject)
         self._deadline = timeout
         self._client = http.Client(
-            egress=egress, deadline=timeout, connections=self.limits.concurrency, ca_file=ca_file
+            egress=egress, deadline=timeout, connections=self.limits.concurrency, ca_file=ca_file, rests=True
         )
 
     @classmethod

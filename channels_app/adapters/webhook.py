@@ -75,11 +75,11 @@ class WebhookAdapter(ChannelAdapter):
 
     @classmethod
     def from_options(cls, channel: Channel, options: Mapping[str, Any]) -> Self:
-        """Build the adapter from `secrets`, `allow`, `timeout`, `ca_file` and `concurrency`.
+        """Build the adapter from `secrets`, `allow`, `timeout`, `ca_file`, `concurrency` and `rests`.
 
         `secrets` sign messages that bring none of their own; all of them do, so that one can replace another. `allow`
         names networks and hosts that may be posted to although they are private, `concurrency` is how many requests a
-        session has under way.
+        session has under way, `rests` whether servers that stopped answering are left alone for a while.
 
         Raises:
             ProviderMissing: a setting is malformed.
@@ -92,6 +92,7 @@ class WebhookAdapter(ChannelAdapter):
             deadline=float(options.get("timeout", DEADLINE)),
             connections=concurrency,
             ca_file=str(options.get("ca_file") or ""),
+            rests=bool(options.get("rests", True)),
         )
         return cls(channel, client, tuple(options.get("secrets", ())), concurrency)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from channels_app import sockets
+from channels_app import silences, sockets
 from channels_app.egress import Egress
 from channels_app.errors import InvalidMessage, UrlRefused
 from channels_app.http import BODY_LIMIT, MOST_WAIT, Answer, Client, Unanswered
-from channels_app.types import Ambiguous, Transient
+from channels_app.types import Ambiguous, Throttled, Transient
 from tests.channels_app.urls import FORMS, NEVER
 from tests.peers.http import Asked, Manner, Peer, Reply, running
 from tests.peers.smtp import self_signed
@@ -316,6 +316,31 @@ def test_a_client_goes_on_after_each_of_them(make, peer):
         with pytest.raises(Unanswered) if trick in ("stall", "cut", "garbage", "endless") else nullcontext():
             client.request("POST", peer.url(f"/{trick}"))
         assert client.request("POST", peer.url("/")).status == 200
+
+
+def test_a_server_that_stopped_answering_rests_and_no_other_does(make):
+    with running() as peer, running() as other:
+        client = make(rests=True, deadline=0.3)
+        for _ in range(silences.IN_A_ROW):
+            assert isinstance(failure(client, peer.url("/stall")).outcome(), Ambiguous)
+        found = failure(client, peer.url("/")).outcome()
+        assert isinstance(found, Throttled)
+        assert found.alone
+        assert 0 < found.wait <= silences.REST
+        assert len(peer.requests) == silences.IN_A_ROW
+        assert client.request("POST", other.url("/")).status == 200
+
+
+def test_after_its_rest_one_request_finds_out_for_all(monkeypatch):
+    known = silences.Silences()
+    monkeypatch.setattr(silences, "REST", 0.0)
+    for _ in range(silences.IN_A_ROW):
+        known.note("hooks.example", silent=True)
+    monkeypatch.undo()
+    assert known.wait("hooks.example") == 0.0
+    assert known.wait("hooks.example") > 0
+    known.note("hooks.example", silent=False)
+    assert known.wait("hooks.example") == 0.0
 
 
 def test_a_request_that_was_cut_while_it_left_is_no_doubt(make, peer):
