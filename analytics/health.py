@@ -32,6 +32,8 @@ BEHIND_SECONDS: Final = 120.0
 SLOW_SECONDS: Final = 1.0
 _HEALTHY: Final = 0.9
 _DEGRADED: Final = 0.5
+_EACH: Final = tuple((channel,) for channel in Channel)
+"""Every channel for itself."""
 
 
 class Condition(StrEnum):
@@ -78,7 +80,7 @@ class Health:
 
     condition: Condition
     health: float
-    """Between 0 and 1: the mean of the channels that are configured."""
+    """Between 0 and 1: the mean of the parts of which something is known."""
     channels: tuple[ChannelState, ...]
     checks: tuple[Check, ...]
     alerts: tuple[Alert, ...]
@@ -144,10 +146,10 @@ def _check(name: str, verdict: Verdict, took: float | None) -> dict[str, Any]:
 # The reader's side
 
 
-def health(wanted: Collection[Channel] = tuple(Channel)) -> Health:
+def health(parts: Collection[Collection[Channel]] = _EACH) -> Health:
     """Tell how everything was when it was last looked at. Never raises on account of Valkey: that is an answer too.
 
-    Of the channels only those that are wanted are told of, and count.
+    Only channels of the parts are told of, and those of one part count as one.
     """
     try:
         states, seen, pulses = limits.states(), limits.read_note("checks"), queue.pulses()
@@ -155,10 +157,10 @@ def health(wanted: Collection[Channel] = tuple(Channel)) -> Health:
     except ValkeyError as error:
         log.warning("state_not_read", error=type(error).__name__)
         return _blind()
-    channels = [state for state in states if state.channel in wanted]
+    channels = [state for state in states if any(state.channel in part for part in parts)]
     checks = [*_seen(seen), *_workers(seen, pulses)]
     alerts = (*_channel_alerts(channels), *_check_alerts(checks), *_late(seen), *_forged(refused))
-    scores = [score for channel in channels if (score := channel.health) is not None]
+    scores = [score for part in parts if (score := _score(_within(channels, part))) is not None]
     whole = sum(scores) / len(scores) if scores else 0.0
     return Health(
         condition=_whole(whole, checks, known=bool(scores)),
@@ -172,16 +174,24 @@ def health(wanted: Collection[Channel] = tuple(Channel)) -> Health:
 
 def together(found: Health, channels: Collection[Channel]) -> Part:
     """How some channels are as one; unknown where nothing is known of any."""
-    states = [state for state in found.channels if state.channel in channels]
-    order = list(Condition)
-    scores = [state.health for state in states]
+    states, order = _within(found.channels, channels), list(Condition)
     checks = [state.checked_at for state in states]
     return Part(
         condition=max(map(condition_of, states), key=order.index, default=Condition.UNKNOWN),
-        health=None if None in scores else min((score for score in scores if score is not None), default=None),
+        health=_score(states),
         sandbox=bool(states) and all(state.sandbox for state in states),
         checked_at=None if None in checks else min((at for at in checks if at is not None), default=None),
     )
+
+
+def _within(states: Iterable[ChannelState], channels: Collection[Channel]) -> list[ChannelState]:
+    return [state for state in states if state.channel in channels]
+
+
+def _score(states: Sequence[ChannelState]) -> float | None:
+    """How well channels are as one: as the worst; unknown where one is."""
+    scores = [state.health for state in states]
+    return None if None in scores else min((score for score in scores if score is not None), default=None)
 
 
 def condition_of(channel: ChannelState) -> Condition:

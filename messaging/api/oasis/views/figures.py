@@ -69,6 +69,6 @@ class Health(View):
     @operation("get_health", answers={200: Done[out.Health], 503: Done[out.Health]}, tag=MANAGEMENT)
     def get(self, request: Request) -> HttpResponse:
         """Tell how the platform was when it was last looked at."""
-        found = health.health(OFFERED)
+        found = health.health(TYPES.values())
         status = settings.OASIS_UNHEALTHY_STATUS if found.condition is Condition.UNHEALTHY else 200
         return answer(done(out.health(found)), status=status)
