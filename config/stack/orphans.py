@@ -67,11 +67,11 @@ def _kill(pid: int, token: str) -> int:
 
 
 def main() -> None:
-    """Guard the run named on the command line; standard input is the pipe."""
+    """Guard the run named on the command line, with another grace if one follows; standard input is the pipe."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.stdin.buffer.read() != DONE:
-        end(sys.argv[1])
+        end(sys.argv[1], grace=float(sys.argv[2]) if len(sys.argv) > 2 else GRACE)
 
 
 if __name__ == "__main__":

@@ -108,15 +108,31 @@ def script(tmp_path: Path, project: Path) -> Script:
     shadows = tmp_path / "shadows"
     shadows.mkdir()
 
-    def run(*arguments: str, modules: Mapping[str, str] | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str,
+        modules: Mapping[str, str] | None = None,
+        hear: Callable[[str], None] = lambda line: None,
+        **env: str,
+    ) -> subprocess.CompletedProcess[str]:
         for name, text in (modules or {}).items():
             (shadows / f"{name}.py").write_text(text)
-        return subprocess.run(
-            [sys.executable, str(clone / "dispatch"), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PATH": str(tmp_path), "PYTHONPATH": str(shadows), "HOME": str(tmp_path), **env},
-        )
+        with (
+            (tmp_path / "said").open("w+") as errors,
+            subprocess.Popen(
+                [sys.executable, str(clone / "dispatch"), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={"PATH": str(tmp_path), "PYTHONPATH": str(shadows), "HOME": str(tmp_path), **env},
+            ) as process,
+        ):
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                hear(line)
+            process.wait()
+            errors.seek(0)
+            return subprocess.CompletedProcess(process.args, process.returncode, "".join(lines), errors.read())
 
     return run

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import psycopg
@@ -15,7 +18,7 @@ import redis
 
 from config.stack.accounts import ordinary
 from config.stack.errors import StackError
-from config.stack.home import Home, place
+from config.stack.home import Home, place, temporary_home
 from config.stack.journal import Journal
 from config.stack.keyring import keyring
 from config.stack.pair import forget, start_pair
@@ -26,25 +29,38 @@ from config.stack.variables import choose_ports
 from .conftest import Servers, is_alive, until
 
 
-def test_both_servers_answer_with_the_password_of_the_home_only(servers: Servers) -> None:
-    with psycopg.connect(servers.url("postgres")) as connection:
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Servers]:
+    """Servers for tests that leave them as they are."""
+    with temporary_home("unit") as home:
+        home.make()
+        supervisor = Supervisor(Journal(screen=io.StringIO(), log=home.log("supervisor")))
+        try:
+            yield Servers(home, supervisor)
+        finally:
+            supervisor.stop(hurry=lambda: True)
+            forget(home)
+
+
+def test_both_servers_answer_with_the_password_of_the_home_only(standing: Servers) -> None:
+    with psycopg.connect(standing.url("postgres")) as connection:
         row = connection.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     assert row == ("dispatch", False)
-    with redis.Redis.from_url(servers.url("valkey")) as client:
+    with redis.Redis.from_url(standing.url("valkey")) as client:
         assert client.ping()
 
-    ring = keyring(servers.home)
+    ring = keyring(standing.home)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(servers.url("postgres").replace(ring.postgres, "guess"))
+        psycopg.connect(standing.url("postgres").replace(ring.postgres, "guess"))
     with (
-        redis.Redis.from_url(servers.url("valkey").replace(ring.valkey, "guess")) as client,
+        redis.Redis.from_url(standing.url("valkey").replace(ring.valkey, "guess")) as client,
         pytest.raises(redis.AuthenticationError),
     ):
         client.ping()
 
 
-def test_what_must_not_be_lost_is_written_through(servers: Servers) -> None:
-    with psycopg.connect(servers.url("postgres")) as connection:
+def test_what_must_not_be_lost_is_written_through(standing: Servers) -> None:
+    with psycopg.connect(standing.url("postgres")) as connection:
         names = ("fsync", "synchronous_commit", "full_page_writes", "jit", "listen_addresses", "autovacuum_naptime")
         kept = {name: connection.execute(f"SHOW {name}").fetchone() for name in names}
     assert kept == {
@@ -55,7 +71,7 @@ def test_what_must_not_be_lost_is_written_through(servers: Servers) -> None:
         "listen_addresses": ("127.0.0.1",),
         "autovacuum_naptime": ("10s",),
     }
-    with redis.Redis.from_url(servers.url("valkey")) as client:
+    with redis.Redis.from_url(standing.url("valkey")) as client:
         assert client.config_get("appendonly", "appendfsync", "maxmemory-policy") == {
             "appendonly": "yes",
             "appendfsync": "everysec",
@@ -86,9 +102,9 @@ def test_a_killed_broker_comes_back_with_what_it_had_written(servers: Servers) -
 
 
 @pytest.mark.parametrize("name", ["postgres", "valkey"])
-def test_a_second_server_on_the_same_data_is_refused_whatever_its_port(servers: Servers, name: str) -> None:
-    server = next(server for server in servers.pair.servers if server.name == name)
-    server.port = choose_ports(servers.home, api=0, flower=0).postgres
+def test_a_second_server_on_the_same_data_is_refused_whatever_its_port(standing: Servers, name: str) -> None:
+    server = copy(next(server for server in standing.pair.servers if server.name == name))
+    server.port = choose_ports(standing.home, api=0, flower=0).postgres
     with pytest.raises(StackError, match="is held by process"):
         server.launch()
 
@@ -155,8 +171,8 @@ def test_servers_that_the_environment_names_are_not_started(home: Home, supervis
     assert not (home.root / "postgres").exists()
 
 
-def test_servers_run_as_an_ordinary_user(servers: Servers) -> None:
-    owners = {Path(f"/proc/{servers.pid(name)}").stat().st_uid for name in ("postgres", "valkey")}
+def test_servers_run_as_an_ordinary_user(standing: Servers) -> None:
+    owners = {Path(f"/proc/{standing.pid(name)}").stat().st_uid for name in ("postgres", "valkey")}
     assert 0 not in owners
 
 

@@ -115,7 +115,7 @@ def test_the_guard_leaves_at_once_when_the_run_ended_in_order() -> None:
 def test_the_guard_ends_what_a_killed_supervisor_left(home: Home) -> None:
     """Whoever holds the pipe dies without a word, as a killed supervisor does."""
     with subprocess.Popen(["sleep", "600"], env={**ENV, orphans.VARIABLE: "killed-run"}) as left:
-        guard = [sys.executable, "-I", orphans.__file__, "killed-run"]
+        guard = [sys.executable, "-I", orphans.__file__, "killed-run", "0.2"]
         assert subprocess.run(guard, input=b"", check=False).returncode == 0
         assert left.wait() == -signal.SIGKILL
 
