@@ -71,9 +71,9 @@ def _write(campaign: Campaign, left: _Rows, again: _Rows, at: datetime) -> int:
     if campaign.rate is not None:
         campaign.feed_at = first + written * (_MINUTE / campaign.rate)
     if not written and homes:
-        # Whoever moves house meanwhile is looked at again soon enough.
-        opens = min(times.opens(at, home) for home in homes)
-        campaign.feed_at = max(campaign.feed_at, min(opens, at + _MINUTE))
+        # Not further ahead: that would take long for many time zones, and somebody may move house meanwhile.
+        opens = min(times.opens(at, home, until=at + _MINUTE) for home in homes)
+        campaign.feed_at = max(campaign.feed_at, opens)
     return written
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain, pairwise, takewhile
 from typing import Any, Final, TypeGuard
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -28,6 +29,7 @@ MOST = 10_000
 LONGEST_HOURS = 24 * 365
 _DAY: Final = 24
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
+_NEAR: Final = timedelta(days=3)
 _LOOKED_AHEAD: Final = 400
 """Days."""
 _NEVER_SENT: Final = (Status.FAILED, Status.CANCELLED)
@@ -77,21 +79,33 @@ class Timetable:
             return window
         return quiet if quiet is not None and quiet.hold(_clock(at, quiet.time_zone or home)) else None
 
-    def opens(self, at: datetime, home: str) -> datetime:
-        """The first moment from `at` on when it may write to such a person; one far ahead where that is never."""
-        never = at + timedelta(days=_LOOKED_AHEAD)
-        return next((moment for moment in self._moments(at, home) if self.closed_by(moment, home) is None), never)
+    def opens(self, at: datetime, home: str, *, until: datetime) -> datetime:
+        """The first moment from `at` on when it may write to such a person, or `until` where none comes before."""
+        moments = takewhile(lambda moment: moment < until, self._moments(at, home))
+        return next((moment for moment in moments if self.closed_by(moment, home) is None), until)
 
     def after(self, work: timedelta, *, at: datetime, home: str) -> datetime:
-        """When so much time has passed in which it may write to such a person, up to a bound."""
-        moment = self.opens(at, home)
-        for later in self._moments(moment, home):
-            if self.closed_by(moment, home) is None:
-                if moment + work <= later:
-                    break
-                work -= later - moment
-            moment = later
-        return moment + work
+        """When so much time has passed in which it may write to such a person, should all days be as the next one is;
+        a moment far ahead where it may on none of the next days."""
+        moment = self.opens(at, home, until=at + _NEAR)
+        if moment == at + _NEAR:
+            return at + timedelta(days=_LOOKED_AHEAD) + work
+        daily = sum((end - start for start, end in self._stretches(moment, home, days=1)), timedelta(0))
+        days = max(work // daily - 1, 0)
+        work -= days * daily
+        for start, end in self._stretches(moment + timedelta(days=days), home, days=_LOOKED_AHEAD):
+            if start + work <= end:
+                return start + work
+            work -= end - start
+        return moment + timedelta(days=days + _LOOKED_AHEAD) + work
+
+    def _stretches(self, at: datetime, home: str, *, days: int) -> Iterator[tuple[datetime, datetime]]:
+        """When it may write to such a person within so many days, from when to when."""
+        end = at + timedelta(days=days)
+        moments = takewhile(lambda moment: moment < end, self._moments(at, home))
+        for start, later in pairwise(chain(moments, [end])):
+            if self.closed_by(start, home) is None:
+                yield start, later
 
     def _moments(self, at: datetime, home: str) -> Iterator[datetime]:
         """`at`, and the moments after it when it may open or close, for so many days."""

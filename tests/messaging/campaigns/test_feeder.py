@@ -382,6 +382,7 @@ TOKYO = Hours("09:00", "17:00", "Asia/Tokyo")
         # The clocks go forward in the night: it opens an hour sooner.
         (Timetable(DAY, None), "Europe/Berlin", 30, AT + 15 * HOUR, AT + 15.5 * HOUR),
         (Timetable(NIGHT, None), "", 11 * 60, AT + 6 * HOUR, AT + 31 * HOUR),
+        (Timetable(NIGHT, None), "", 101 * 60, AT + 6 * HOUR, AT + 247 * HOUR),
         (Timetable(None, NIGHT), "", 7 * 60, AT, AT + 17 * HOUR),
         (Timetable(TOKYO, Hours("09:00", "10:00", "Asia/Tokyo")), "", 30, AT + 9 * HOUR, AT + 9.5 * HOUR),
     ],
@@ -389,7 +390,8 @@ TOKYO = Hours("09:00", "17:00", "Asia/Tokyo")
 def test_the_hours_are_counted_by_the_clock_on_the_wall(
     times: Timetable, home: str, work: int, opens: datetime, ends: datetime
 ) -> None:
-    assert times.opens(AT, home) == opens
+    assert times.opens(AT, home, until=AT + 24 * HOUR) == opens
+    assert times.opens(AT, home, until=AT + HOUR / 4) == min(opens, AT + HOUR / 4)
     assert times.after(timedelta(minutes=work), at=AT, home=home) == ends
 
 
