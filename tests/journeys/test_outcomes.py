@@ -29,7 +29,7 @@ PATIENT = {
 """A message that is struck is not tried again while others are watched, or once where its provider may be sent it
 twice."""
 SMTP_SECONDS = 4
-"""For one letter, where others wait for the same connection."""
+"""For one letter: they go one after the other."""
 UNANSWERED = {Behaviour.STALL, Behaviour.DRIP, Behaviour.ENDLESS}
 """What takes as long as we wait. Three faults in a row, and one of another kind, open no breaker."""
 LOOK = 0.2
@@ -48,6 +48,8 @@ class Way:
     send: Send
     test: bool = False
     """Whether it takes a key of test mode."""
+    in_a_row: bool = False
+    """Whether messages go by one connection: two that are not answered there make others wait for long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def peers(folder: Path) -> Iterator[World]:
             env={**running.env, "EMAIL_URL": f"{running.env['EMAIL_URL']}?timeout={SMTP_SECONDS}"},
             parts=("api", "email", "phone", "web", "inside", "beat"),
             ways={
-                "smtp": Way(row="smtp", send=on("email")),
+                "smtp": Way(row="smtp", send=on("email"), in_a_row=True),
                 "twilio on sms": Way(row="twilio", send=on("sms")),
                 "twilio on whatsapp": Way(row="twilio", send=on("whatsapp")),
                 "telegram": Way(row="telegram", send=on("telegram")),
@@ -128,7 +130,7 @@ def a_service(folder: Path) -> Iterator[World]:
 WORLDS: Mapping[str, Callable[[Path], AbstractContextManager[World]]] = {"peers": peers, "service": a_service}
 
 
-UNASKED = {"not_begun", "provider_busy"}
+UNASKED = {"not_begun", "provider_busy", "server_in_trouble", "server_silent"}
 """Codes of what was given back before its provider was asked."""
 
 
@@ -178,19 +180,21 @@ def show(client: Client, behaviour: Behaviour, way: Way) -> dict[Behaviour, obje
 
 
 def go_through(client: Client, way: Way) -> dict[Behaviour, object]:
-    """Show every behaviour of a row: side by side what takes long, one after the other what does not, and at last what
-    makes all the others wait."""
+    """Show every behaviour of a row: what takes long beside the rest where that can be, and at last what makes all
+    the others wait."""
     shown = [behaviour for behaviour, address in ROWS[way.row].items() if isinstance(address, str)]
+    long = [] if way.in_a_row else [behaviour for behaviour in shown if behaviour in UNANSWERED]
+    last = [behaviour for behaviour in shown if behaviour is Behaviour.THROTTLE]
     wrong: dict[Behaviour, object] = {}
     with ThreadPoolExecutor(len(UNANSWERED)) as pool:
-        long = [pool.submit(show, client, behaviour, way) for behaviour in shown if behaviour in UNANSWERED]
+        begun = [pool.submit(show, client, behaviour, way) for behaviour in long]
         for behaviour in shown:
-            if behaviour not in UNANSWERED and behaviour is not Behaviour.THROTTLE:
+            if behaviour not in long and behaviour not in last:
                 wrong |= show(client, behaviour, way)
-        for each in long:
+        for each in begun:
             wrong |= each.result()
-    if Behaviour.THROTTLE in shown:
-        wrong |= show(client, Behaviour.THROTTLE, way)
+    for behaviour in last:
+        wrong |= show(client, behaviour, way)
     return wrong
 
 
