@@ -9,12 +9,6 @@ import pytest
 from tests.servers import Pair, Store, servers
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a run begin with the journeys: at its end one process would wait for what another has begun."""
-    items.sort(key=lambda item: item.get_closest_marker("journey") is None)
-
-
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     with servers(strict=False) as running:
