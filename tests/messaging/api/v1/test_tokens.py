@@ -99,6 +99,21 @@ def test_guessing_is_slowed(caller: Caller) -> None:
     assert sign_in("somebody else", "wrong").status_code == 401
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_behind_a_proxy_that_is_trusted_nobody_locks_another_visitor_out(
+    caller: Caller, settings: Settings, trusted: bool
+) -> None:
+    settings.TRUST_PROXY = trusted
+    body = {"username": name_of(caller), "password": PASSWORD}
+    for number in range(attempts.TRIES):
+        # What stands before the proxy's own word is the visitor's.
+        wrong = {**body, "password": "wrong"}
+        assert nobody().post("/api/token", wrong, X_Forwarded_For=f"10.0.0.{number}, 198.51.100.1").status_code == 401
+    assert_problem(nobody().post("/api/token", body, X_Forwarded_For="198.51.100.1"), 429, "rate_limited")
+    elsewhere = nobody().post("/api/token", body, X_Forwarded_For="198.51.100.1, 198.51.100.2")
+    assert elsewhere.status_code == (200 if trusted else 429)
+
+
 def test_a_success_forgets_the_failures_before(caller: Caller) -> None:
     for _ in range(attempts.TRIES - 1):
         sign_in(name_of(caller), "wrong")
