@@ -1,4 +1,4 @@
-"""A database server and a broker that the journeys may kill, and databases on them."""
+"""A database server and a broker that the journeys may kill."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Pair, Store, servers
+from tests.servers import Pair, servers
 
 
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     with servers(strict=False) as running:
         yield running
-
-
-@pytest.fixture
-def own(pair: Pair, request: pytest.FixtureRequest) -> Store:
-    """A database of this test's own."""
-    return pair.store(request.node.name)
