@@ -23,6 +23,7 @@ START_MAIL: Final = 354
 
 _SIZE: Final = re.compile(r"[0-9]{1,20}\Z")
 _AUTH_CONTINUES: Final = 334
+_BAD_SEQUENCE: Final = 503
 _NOOP_DEADLINE: Final = 5.0
 _QUIT_DEADLINE: Final = 0.5
 _ONE_WRITE: Final = 64 * 1024
@@ -61,6 +62,8 @@ class Connection:
         self._relay = relay
         self._extensions: dict[str, str] = {}
         self._ahead: Letter | None = None
+        self._unsettled = False
+        """The last letter was refused: some servers, Postfix among them, still hold its transaction open."""
         self._wire = Wire(relay.host, relay.port, deadline)
         try:
             self._begin()
@@ -101,7 +104,7 @@ class Connection:
         not sent again.
 
         Raises:
-            Gone: the server left before it answered MAIL.
+            Gone: the server left before it answered MAIL, or has not let go of the letter before.
             Lost: it left later.
         """
         self._wire.deadline = deadline
@@ -112,6 +115,11 @@ class Connection:
             replies = self._wire.ask_each(_commands(letter), at_once=chained)
         self._ahead = None
         decisive, refused = _verdict(replies, letter)
+        unsettled, self._unsettled = self._unsettled, False
+        if unsettled and decisive.code == _BAD_SEQUENCE:
+            # What was sent along joined the transaction of the letter before: it must come to nothing.
+            self.hang_up()
+            raise Gone(turned_away(decisive))
         if decisive.code == SERVICE_CLOSING:
             self.hang_up()
         elif decisive.code != START_MAIL:
@@ -151,6 +159,7 @@ class Connection:
         """
         answer = self._wire.reply()
         self._used_at = time.monotonic()
+        self._unsettled = not answer.ok
         if answer.code == SERVICE_CLOSING:
             self.hang_up()
         return answer

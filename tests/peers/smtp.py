@@ -86,6 +86,8 @@ class Conduct:
     tls: bool = False
     certificate: tuple[Path, Path] | None = None
     """Files of the certificate and its key; by default a new one, self-signed for localhost and 127.0.0.1."""
+    clings: bool = False
+    """Whether a letter that is refused at its dot leaves its transaction open."""
     lets_in: int = 0
     """Connections that it lets in; 0 is any number."""
     letters_per_connection: int = 0
@@ -299,6 +301,9 @@ class Talk(asyncio.Protocol):
         found = _ADDRESS.match(line)
         assert found is not None, line
         sender = found[1].decode()
+        if self.sender is not None:
+            self.say("503 5.5.1 nested MAIL")
+            return
         if self.conduct.farewell == "at mail" and self.taken == self.conduct.letters_per_connection:
             self.refuse(421)
             return
@@ -369,6 +374,10 @@ class Talk(asyncio.Protocol):
             self.refuse(554)
         elif what == "final":
             self.refuse(int(value))
+            if self.conduct.clings:
+                # Nothing asks for tricks any more: whatever joins the transaction would be delivered.
+                self.trick = ""
+                return
         else:
             self.keep(raw.replace(b"\r\n..", b"\r\n."))
             delay = self.conduct.delay + (float(value) if what == "stall" else 0.0)

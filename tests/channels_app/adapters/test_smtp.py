@@ -303,6 +303,15 @@ def test_one_connection_carries_batch_after_batch(either_sink):
     assert either_sink.commands["QUIT"] == 1
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_server_that_does_not_let_go_of_a_refused_letter_gets_the_next_one_over_a_new_connection(pipelining):
+    with running(Conduct(clings=True, pipelining=pipelining)) as sink:
+        batch = [to("a"), to("final-451"), to("b"), to("final-554"), to("c")]
+        kinds = [type(found) for found in answers(adapter_for(sink.port), batch)]
+        assert kinds == [Accepted, Transient, Accepted, Permanent, Accepted]
+        assert [letter.recipients for letter in sink.letters] == [(f"{name}@example.com",) for name in "abc"]
+
+
 @pytest.mark.parametrize("farewell", ["", "unasked", "at mail"])
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_a_server_that_hangs_up_between_messages_costs_none_of_them_an_attempt(farewell, pipelining):
