@@ -30,16 +30,20 @@ _UNANSWERED = 0
 """The status of a record that has no answer yet; its body is the messages' keys."""
 _IN_FLIGHT = "A request with this Idempotency-Key is being worked on."
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
+# Two statements in one round trip: the second sees what whoever held the lock before has committed. The lock is held
+# until the transaction ends; a unique index alone would make the second request wait.
 _FIND = """
+SELECT pg_try_advisory_xact_lock(%s);
 SELECT fingerprint, status, body, id, pending_until IS NOT NULL, pending_until > now()
   FROM messaging_idempotencyrecord WHERE workspace_id = %s AND key = %s AND expires_at > now()
 """
-# The row of an expired key is taken over.
+# The row of an expired key is taken over. What is plain is not stored where the workspace encrypts everything.
 _KEEP = """
 INSERT INTO messaging_idempotencyrecord
        (id, workspace_id, key, fingerprint, status, body, message_id, pending_until, expires_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, now() + %s::float8 * interval '1 second', now() + %s * interval '1 hour')
+SELECT %s::uuid, %s::uuid, %s, %s, %s, %s, %s::uuid, now() + %s::float8 * interval '1 second',
+       now() + %s * interval '1 hour'
+ WHERE NOT (%s AND EXISTS (SELECT FROM messaging_workspace WHERE id = %s AND encrypted))
 ON CONFLICT (workspace_id, key) DO UPDATE
    SET id = EXCLUDED.id, fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
        message_id = EXCLUDED.message_id, pending_until = EXCLUDED.pending_until, expires_at = EXCLUDED.expires_at
@@ -111,10 +115,15 @@ class Key:
             raise Invalid(
                 f"An Idempotency-Key has 1 to {KEY_LENGTH} printable ASCII characters.", code="invalid_idempotency_key"
             )
-        self._lock()
+        digest = hashlib.sha256(self.workspace_id.bytes + self.value.encode()).digest()
+        lock = int.from_bytes(digest[:8], "big", signed=True)
         with connection.cursor() as cursor:
-            cursor.execute(_FIND, [self.workspace_id, self.value])
+            cursor.execute(_FIND, [lock, self.workspace_id, self.value])
+            (held,) = cursor.fetchone()
+            cursor.nextset()
             row = cursor.fetchone()
+        if not held:
+            raise IdempotencyInFlight(_IN_FLIGHT)
         if row is None:
             return None
         fingerprint, status, body, record, unanswered, waits = row
@@ -129,7 +138,8 @@ class Key:
     def keep(self, answer: Answer) -> None:
         """Keep the answer of a request. Runs in the transaction of its work."""
         record = uuid7()
-        self._insert(record, answer.status, self._sealed(answer.body, record))
+        if self.encrypted or not self._insert(record, answer.status, answer.body, plain=True):
+            self._insert(record, answer.status, self._sealed(answer.body, record))
 
     def hold(self, ids: Sequence[UUID], *, seconds: float) -> Pending:
         """Keep the place of an answer that is given within so many seconds. Runs in the transaction of the work."""
@@ -150,21 +160,21 @@ class Key:
             return answer
         return Answer(status=kept[0], body=self._opened(bytes(kept[1]), pending.record), replayed=True)
 
-    def _lock(self) -> None:
-        """Hold the key until the transaction ends. A unique index alone would make the second request wait."""
-        digest = hashlib.sha256(self.workspace_id.bytes + self.value.encode()).digest()
-        with connection.cursor() as cursor:
-            cursor.execute(_LOCK, [int.from_bytes(digest[:8], "big", signed=True)])
-            (held,) = cursor.fetchone()
-        if not held:
-            raise IdempotencyInFlight(_IN_FLIGHT)
-
     def _insert(
-        self, record: UUID, status: int, body: bytes, *, message_id: UUID | None = None, seconds: float | None = None
-    ) -> None:
+        self,
+        record: UUID,
+        status: int,
+        body: bytes,
+        *,
+        message_id: UUID | None = None,
+        seconds: float | None = None,
+        plain: bool = False,
+    ) -> bool:
+        """Store a row; false where it is plain and must not be."""
         values: list[Any] = [record, self.workspace_id, self.value, self.fingerprint, status, body, message_id, seconds]
         with connection.cursor() as cursor:
-            cursor.execute(_KEEP, [*values, settings.IDEMPOTENCY_HOURS])
+            cursor.execute(_KEEP, [*values, settings.IDEMPOTENCY_HOURS, plain, self.workspace_id])
+            return bool(cursor.rowcount)
 
     def _sealed(self, body: bytes, record: UUID) -> bytes:
         if not (self.encrypted or terms_of(self.workspace_id).encrypted):

@@ -157,6 +157,12 @@ def test_several_recipients_get_a_message_each_and_the_first_one_answers(worker:
         "to": to,
         "messageIds": [str(first.id), str(second.id)],
     }
+    logs = {each["_id"]: each for each in read(caller.get("/messaging/logs"))["logs"]}
+    assert sorted(logs) == sorted(answer["messageIds"])
+    told = logs[answer["messageIds"][0]]
+    assert {name: told[name] for name in ("messageId", "status", "channel")} == {
+        name: answer[name] for name in ("messageId", "status", "channel")
+    }
     assert [first.recipient, second.recipient] == ["ann@example.com", "Bob@example.com"]
     contents = [Content.objects.get(id=row.content_id) for row in (first, second)]
     assert [(each.cc, each.bcc) for each in contents] == [(["cc@example.com"], ["bcc@example.com"]), ([], [])]
@@ -178,6 +184,8 @@ def test_where_the_first_of_several_fails_the_ids_of_all_are_told(worker: object
             "messageIds": [str(row.id) for row in Message.objects.order_by("id")],
         },
     )
+    told = {each["to"]: each["status"] for each in read(caller.get("/messaging/logs"))["logs"]}
+    assert told["permanent@example.com"] == "failed"
 
 
 @waited

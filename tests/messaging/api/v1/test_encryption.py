@@ -79,13 +79,16 @@ def test_a_workspace_that_encrypts_everything_need_not_be_asked(caller: Caller) 
     assert {plain_columns(row) for row in Message.objects.all()} == {("", "", None)}
 
 
-def test_the_answer_kept_under_a_key_is_encrypted_and_given_again(caller: Caller) -> None:
-    first = caller.post(PATH, SEND, Idempotency_Key="k")
-    second = caller.post(PATH, SEND, Idempotency_Key="k")
+@pytest.mark.parametrize("everything", [False, True])
+def test_the_answer_kept_under_a_key_is_encrypted_and_given_again(caller: Caller, everything: bool) -> None:
+    Workspace.objects.filter(id=caller.workspace.id).update(encrypted=everything)
+    send = {**SEND, "encrypted": not everything}
+    first = caller.post(PATH, send, Idempotency_Key="k")
+    second = caller.post(PATH, send, Idempotency_Key="k")
     assert first.content == second.content
     assert second["Idempotency-Replayed"] == "true"
     assert b"421" not in bytes(IdempotencyRecord.objects.get().body)
-    assert_problem(caller.post(PATH, {**SEND, "text": "x"}, Idempotency_Key="k"), 422, "idempotency_mismatch")
+    assert_problem(caller.post(PATH, {**send, "text": "x"}, Idempotency_Key="k"), 422, "idempotency_mismatch")
 
 
 @pytest.mark.parametrize("table", ["message", "content"])

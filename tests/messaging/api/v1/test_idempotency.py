@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging.dispatch import idempotency
@@ -29,6 +30,17 @@ def test_a_repeat_gets_the_first_answer(caller: Caller, again: str) -> None:
     assert "Idempotency-Replayed" not in first
     assert second["Idempotency-Replayed"] == "true"
     assert Message.objects.count() == 1
+
+
+def test_a_key_costs_an_accept_few_round_trips(caller: Caller) -> None:
+    read(caller.post(PATH, SEND, Idempotency_Key="once"), 202)
+    with CaptureQueriesContext(connection) as seen:
+        read(caller.post(PATH, SEND, Idempotency_Key="k"), 202)
+    words = [each["sql"].split()[0] for each in seen]
+    # Beside the statement that accepts the message; the key's last use is noted now and then.
+    assert [word for word in words if word != "UPDATE"] == [
+        *("SAVEPOINT", "SELECT", "SAVEPOINT", "RELEASE", "INSERT", "RELEASE")
+    ]
 
 
 def test_a_batch_is_repeated_too(caller: Caller) -> None:
