@@ -552,7 +552,7 @@ class TestRecording:
         self, workspace: Workspace, install: Install, settings
     ):
         """As after SIGSTOP: the lease ran out while a message was in hand, and nobody renewed it."""
-        settings.LEASE_SECONDS = 1.5
+        settings.LEASE_SECONDS = 3.0
         settings.RENEW_SECONDS = 3600.0
         claims._keeper.cache_clear()
         begun: list[int] = []

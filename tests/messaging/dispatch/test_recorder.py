@@ -200,7 +200,7 @@ def test_a_channel_whose_places_are_taken_leaves_its_rows_to_others(install: Ins
     def slow(batch: Iterator[OutboundMessage], may_send: MaySend) -> Answers:
         for outbound in batch:
             begun.set()
-            let_go.wait(5)
+            let_go.wait(60)
             yield outbound.id, Accepted()
 
     install(slow)
@@ -213,7 +213,7 @@ def test_a_channel_whose_places_are_taken_leaves_its_rows_to_others(install: Ins
 
     holder = threading.Thread(target=first)
     holder.start()
-    assert begun.wait(5)
+    assert begun.wait(60)
     key = accept_message(workspace)
 
     assert delivery.deliver(EMAIL) == 0

@@ -65,8 +65,12 @@ def test_what_is_no_outcome_lets_the_wait_run_out(
 
     post.make()
 
-    assert (post.sent.message.status, post.sent.waited) == (status, True)
+    # Whether the worker is that far when the time is up is its own affair.
+    assert post.sent.waited
+    assert post.sent.message.status in {Status.QUEUED, Status.SENDING}
     assert post.sent.message.awaited_until is None
+    eventually(lambda: len(story(only().id)) > 1 and not Claim.objects.exists(), "the worker is done with it")
+    assert only().status == status
     assert check_all() == []
 
 

@@ -18,7 +18,7 @@ from tests.messaging.dispatch.test_claims import at_once
 @pytest.fixture(autouse=True)
 def awake(settings: Settings) -> Iterator[None]:
     """Clients of the Valkey that the settings of this test name, and nobody rests."""
-    settings.SYNC_WAIT_SECONDS = 0.2
+    settings.SYNC_WAIT_SECONDS = 30.0
     wake._rests_until = 0.0
     yield
     wake._rests_until = 0.0
@@ -37,7 +37,7 @@ def closed(settings: Settings) -> None:
 @pytest.fixture
 def silent(settings: Settings) -> Iterator[None]:
     """A Valkey that takes what it is told and never says a word."""
-    settings.VALKEY_SECONDS = 0.25
+    settings.VALKEY_SECONDS = settings.SYNC_WAIT_SECONDS = 0.2
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         queue.valkey.cache_clear()
@@ -51,14 +51,14 @@ def test_what_was_told_before_anybody_waits_is_found():
     assert wake.wait(key)
 
 
-def test_who_waits_is_woken(settings: Settings):
-    settings.SYNC_WAIT_SECONDS = 30.0
+def test_who_waits_is_woken():
     keys = [uuid7() for _ in range(3)]
 
     assert at_once(*(lambda key=key: wake.wait(key) for key in keys), lambda: wake.wake(keys)) == [True] * 3 + [None]
 
 
-def test_a_wait_ends_when_nothing_is_told():
+def test_a_wait_ends_when_nothing_is_told(settings: Settings):
+    settings.SYNC_WAIT_SECONDS = 0.2
     wake.wake([uuid7()])
 
     assert not wake.wait(uuid7())

@@ -63,12 +63,12 @@ def test_noting_the_use_of_a_key_waits_for_nobody() -> None:
         with transaction.atomic():
             list(ApiKey.objects.select_for_update())
             held.set()
-            finish.wait(10)
+            finish.wait(60)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert held.wait(10)
+    assert held.wait(60)
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = '2s'")
     try:

@@ -296,6 +296,7 @@ def test_a_redirect_is_not_followed(workspace: Workspace, peer: Peer) -> None:
     assert only(made.row).last_status == 302
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("path", ["/stall", "/drip", "/cut", "/garbage", "/endless"])
 def test_what_never_answers_ends_by_the_deadline_and_is_tried_again(
     workspace: Workspace, peer: Peer, path: str
@@ -308,6 +309,7 @@ def test_what_never_answers_ends_by_the_deadline_and_is_tried_again(
     assert found.last_detail
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("path", ["/huge", "/endless-body", "/drip-body"])
 def test_of_a_long_answer_the_beginning_is_kept(workspace: Workspace, peer: Peer, path: str) -> None:
     made = listen(workspace, peer.url(path))
@@ -328,9 +330,7 @@ def test_a_private_address_is_refused_at_the_connection_too(workspace: Workspace
     assert only(made.row).last_detail.startswith("url_refused")
 
 
-def test_an_endpoint_that_stalls_holds_its_share_and_nothing_else(workspace: Workspace, settings) -> None:
-    settings.WEBHOOK_DEADLINE_SECONDS = 30.0
-    sending._adapter.cache_clear()
+def test_an_endpoint_that_stalls_holds_its_share_and_nothing_else(workspace: Workspace) -> None:
     stalling, go = threading.Semaphore(0), threading.Event()
 
     def answer(asked: Asked) -> Reply:
