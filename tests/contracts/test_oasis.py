@@ -657,6 +657,15 @@ def test_the_priority_of_a_message_that_waits_is_changed(caller: Caller, schedul
         assert Message.objects.get().priority == lane
 
 
+def test_why_a_pending_message_cannot_be_changed_is_that_it_is_being_sent(caller: Caller) -> None:
+    made = create(caller)
+    move(made["id"], Status.SENDING)
+    for method, path, deed in (("PUT", "", "changed"), ("POST", "/cancel", "cancelled")):
+        answer = caller.ask(method, f"{MESSAGES}/{made['id']}{path}", {})
+        told = f"The message is Pending, being sent, and cannot be {deed}."
+        failed(answer, 409, "INVALID_STATE", "Invalid state", told)
+
+
 def test_a_sent_message_cannot_be_changed(caller: Caller) -> None:
     made = create(caller)
     move(made["id"], Status.SENDING, Status.SENT)

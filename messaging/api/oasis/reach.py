@@ -19,6 +19,7 @@ from messaging.dispatch.selectors import MessageFilter, Party
 from messaging.errors import Forbidden, Invalid, NotFound, TransitionRefused
 from messaging.inbox import feed
 from messaging.models import Message, Role
+from messaging.state import Standing
 from messaging.tenancy.access import Caller, demand_mode
 
 MANAGERS: Final = frozenset({Role.OPERATOR, Role.ADMIN, Role.OWNER})
@@ -115,8 +116,9 @@ def changing(caller: Caller, row: Message, deed: str) -> Iterator[None]:
         with _named(str(row.id)):
             yield
     except TransitionRefused as error:
-        now = selectors.message(workspace_id=caller.workspace_id, message_id=row.id)
-        word = STATUS_OUT[selectors.standing_of(now)]
+        now = selectors.standing_of(selectors.message(workspace_id=caller.workspace_id, message_id=row.id))
+        # Pending stands for what waits, too, with which it could be done.
+        word = f"{STATUS_OUT[now]}, being sent," if now is Standing.SENDING else STATUS_OUT[now]
         raise TransitionRefused(f"The message is {word} and cannot be {deed}.") from error
 
 
