@@ -17,14 +17,16 @@ from tests.factories import accept_batch, accept_message, make_workspace, messag
 from tests.messaging.dispatch.test_claims import at_once
 from tests.messaging.invariants import check_all
 
-NOW = datetime.now(UTC)
-THIS_MONTH = [f"{parent}_{NOW:%Y_%m}" for parent in PARENTS]
+
+def this_month() -> list[str]:
+    """The tables of the month that it is."""
+    return [f"{parent}_{datetime.now(UTC):%Y_%m}" for parent in PARENTS]
 
 
 @pytest.fixture
 def no_month(transactional_db: None) -> Iterator[None]:
     """The tables of this month are missing."""
-    drop(THIS_MONTH)
+    drop(this_month())
     yield
     partitions.ensure()
 
@@ -61,19 +63,20 @@ class TestAhead:
         assert partitions.ensure() == []
 
     def test_what_is_missing_is_named_and_made(self):
-        drop(THIS_MONTH)
+        drop(this_month())
 
-        assert partitions.missing() == THIS_MONTH
-        assert partitions.ensure() == THIS_MONTH
+        assert partitions.missing() == this_month()
+        assert partitions.ensure() == this_month()
         assert partitions.missing() == []
 
     def test_messages_and_events_have_the_same_bounds(self):
-        low, high = (lowest_key(month_start(NOW.year, month)) for month in (NOW.month, NOW.month + 1))
+        now = datetime.now(UTC)
+        low, high = (lowest_key(month_start(now.year, month)) for month in (now.month, now.month + 1))
 
-        assert {bounds(name) for name in THIS_MONTH} == {f"FOR VALUES FROM ('{low}') TO ('{high}')"}
+        assert {bounds(name) for name in this_month()} == {f"FOR VALUES FROM ('{low}') TO ('{high}')"}
 
     def test_every_month_is_vacuumed_early(self):
-        for name in THIS_MONTH:
+        for name in this_month():
             assert "autovacuum_vacuum_scale_factor=0.01" in options(name)
 
     def test_the_turn_of_the_year_is_made_ahead(self):
@@ -120,10 +123,10 @@ class TestAcceptWithoutAMonth:
         workspace = make_workspace()
         with connection.cursor() as cursor:
             # A table in its place that is no partition: nothing can be made, nothing can be stored.
-            cursor.execute(f"CREATE TABLE {THIS_MONTH[0]} (id int)")
+            cursor.execute(f"CREATE TABLE {this_month()[0]} (id int)")
         try:
             with pytest.raises(Unavailable):
                 accept_batch(workspace, ["a@example.com", "b@example.com"])
             assert (Batch.objects.count(), Content.objects.count()) == (0, 0)
         finally:
-            drop(THIS_MONTH)
+            drop(this_month())
