@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -320,9 +321,10 @@ def test_a_client_goes_on_after_each_of_them(make, peer):
 
 def test_a_server_that_stopped_answering_rests_and_no_other_does(make):
     with running() as peer, running() as other:
-        client = make(rests=True, deadline=0.3)
-        for _ in range(silences.IN_A_ROW):
-            assert isinstance(failure(client, peer.url("/stall")).outcome(), Ambiguous)
+        client = make(rests=True, deadline=1.0)
+        with ThreadPoolExecutor(silences.IN_A_ROW) as pool:
+            for error in pool.map(lambda url: failure(client, url), [peer.url("/stall")] * silences.IN_A_ROW):
+                assert isinstance(error.outcome(), Ambiguous)
         found = failure(client, peer.url("/")).outcome()
         assert isinstance(found, Throttled)
         assert found.alone
