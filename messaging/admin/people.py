@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from channels_app import phones
 from messaging.admin.base import ReadOnlyAdmin, as_json, as_key, link, list_link, precise
 from messaging.models import (
     Consent,
@@ -94,12 +95,12 @@ class ContactAdmin(ReadOnlyAdmin):
     search_help_text = "An id, external id, e-mail address or phone number, whole; or how a name begins."
     fieldsets = (
         (None, {"fields": ("id", "in_workspace", "name", "external_id", "avatar_id")}),
-        ("Addresses", {"fields": ("email", "phone", "telegram_chat_id")}),
+        ("Addresses", {"fields": ("email", "its_phone", "telegram_chat_id")}),
         ("About", {"fields": ("locale", "time_zone", "tags", "told")}),
         ("Times", {"fields": ("created_at", "updated_at")}),
         ("Messages", {"fields": ("its_messages", "latest", "its_events")}),
     )
-    readonly_fields = ("in_workspace", "told", "its_messages", "latest", "its_events")
+    readonly_fields = ("in_workspace", "its_phone", "told", "its_messages", "latest", "its_events")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -124,6 +125,13 @@ class ContactAdmin(ReadOnlyAdmin):
     @admin.display(description="workspace")
     def in_workspace(self, contact: Contact) -> SafeString:
         return link("workspace", contact.workspace_id, contact.workspace)
+
+    @admin.display(description="phone")
+    def its_phone(self, contact: Contact) -> str:
+        if not contact.phone:
+            return "-"
+        doubt = phones.doubt(contact.phone)
+        return phones.written(contact.phone) + (f" (may reach nobody: {doubt})" if doubt else "")
 
     @admin.display(description="attributes")
     def told(self, contact: Contact) -> SafeString | str:

@@ -14,7 +14,8 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from msgspec.structs import replace as replace_in
 from psycopg.errors import CheckViolation
 
-from channels_app.types import Media
+from channels_app import phones
+from channels_app.types import Channel, Media
 from messaging import models
 from messaging.content import encryption
 from messaging.content.encryption import Sealer
@@ -323,7 +324,14 @@ def explain(*, workspace_id: UUID, test: bool, draft: Draft, recipient: Recipien
         "scheduled_at": draft.scheduled_at,
         "expires_at": draft.expires_at,
         "max_attempts": settings.MAX_ATTEMPTS,
+        "warnings": _doubts(draft.channel, taken[0].address),
     }
+
+
+def _doubts(channel: Channel, address: str) -> list[str]:
+    """What speaks against an address that is taken all the same."""
+    doubt = phones.doubt(address) if channel in phones.BY_NUMBER else ""
+    return [f"{address} may reach nobody: {doubt}."] if doubt else []
 
 
 def _examined(draft: Draft, *, workspace_id: UUID, test: bool) -> Wordings:

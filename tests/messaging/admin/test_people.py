@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.test import Client
 from django.urls import reverse
 
@@ -40,6 +42,18 @@ def test_a_contact_is_shown_with_consents_subscriptions_and_messages(operator: C
     assert str(sent.id) in listed.content.decode()
     assert operator.get(reverse("admin:messaging_contact_add")).status_code == 403
     assert operator.post(reverse("admin:messaging_contact_change", args=[contact.pk]), {}).status_code == 403
+
+
+def test_a_contacts_number_is_shown_with_its_groups_and_with_what_speaks_against_it(operator: Client) -> None:
+    contact = make_contact(make_workspace(), phone="+12025550123")
+    doubted = make_contact(make_workspace(), phone="+12005550123")
+
+    def page(key: UUID) -> str:
+        return operator.get(reverse("admin:messaging_contact_change", args=[key])).content.decode()
+
+    assert "+1 202-555-0123" in page(contact.pk)
+    assert "may reach nobody" not in page(contact.pk)
+    assert "+1 200-555-0123 (may reach nobody: +1 (US) is not known to give out such a number)" in page(doubted.pk)
 
 
 def test_contacts_are_searched_by_whole_ids_and_beginnings_of_names(operator: Client) -> None:

@@ -187,6 +187,7 @@ class Explanation(Struct, kw_only=True, frozen=True):
     scheduled_at: Moment | None
     expires_at: Moment | None
     max_attempts: int
+    warnings: list[str]
 
 
 class DryRun(Struct, kw_only=True, frozen=True):

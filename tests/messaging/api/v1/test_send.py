@@ -137,9 +137,18 @@ def test_a_dry_run_explains_and_stores_nothing(caller: Caller) -> None:
             "scheduled_at": None,
             "expires_at": None,
             "max_attempts": 3,
+            "warnings": [],
         }
     }
     assert_nothing_stored()
+
+
+@pytest.mark.parametrize("channel", ["sms", "whatsapp"])
+def test_a_dry_run_warns_of_a_number_that_no_plan_has_and_the_send_takes_it(caller: Caller, channel: str) -> None:
+    request = {"channel": channel, "to": "+999 123 456 789", "text": "Hi"}
+    told = read(caller.post(PATH, {**request, "dry_run": True}))["explain"]
+    assert told["warnings"] == ["+999123456789 may reach nobody: no country's numbers begin like this."]
+    assert read(caller.post(PATH, request), 202)["to"] == "+999123456789"
 
 
 def test_a_dry_run_is_refused_as_the_send_would_be(caller: Caller) -> None:
