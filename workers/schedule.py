@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from itertools import count
 from typing import Any
-
-from celery.schedules import schedstate, schedule
 
 WORKERS = ("email", "phone", "web", "inside", "urgent")
 """Processes that are asked for a sign of life."""
@@ -35,30 +31,11 @@ _PULSE = 5.0
 _TURN = 1.0
 
 
-_SLOTS = 20
-_slots = count()
-
-
-class Turns(schedule):
-    """Each so many seconds, in the entry's own slot of the second: what all did at once would hold up whatever is sent
-    just then."""
-
-    def __init__(self, seconds: float, slot: int) -> None:
-        super().__init__(seconds)
-        self._offset = slot % _SLOTS / _SLOTS
-
-    def is_due(self, last_run_at: datetime) -> Any:
-        """Tell whether a turn began since, whichever way the clock was set, and in how many seconds the next does."""
-        last, _ = divmod(last_run_at.timestamp() - self._offset, self.seconds)
-        turn, passed = divmod(self.now().timestamp() - self._offset, self.seconds)
-        return schedstate(turn != last, self.seconds - passed)
-
-
 def _entry(task: str, seconds: float, *, queue: str, args: tuple[str, ...] = ()) -> dict[str, Any]:
     # A run that nobody took in time is dropped: the next one does its work.
     return {
         "task": task,
-        "schedule": Turns(seconds, next(_slots)),
+        "schedule": seconds,
         "args": args,
         "options": {"queue": queue, "expires": max(3.0, 2 * seconds), "ignore_result": True},
     }

@@ -45,7 +45,6 @@ def spawn(
                 os._exit(1)
         if nice:
             os.nice(nice)
-            _yield_to_sessions(nice)
 
     rotate(log)
     with log.open("ab") as output:
@@ -70,21 +69,6 @@ def spawn(
         except BrokenPipeError:
             pass  # It ended at once; whoever polls it sees that.
     return process
-
-
-def _yield_to_sessions(nice: int) -> None:
-    """Make this process's session as nice as it is: a kernel that shares the cores out by session counts niceness among
-    the processes of one alone. One that does not, or not now, changes nothing."""
-    try:
-        group = os.open("/proc/self/autogroup", os.O_WRONLY)
-    except OSError:
-        return
-    try:
-        os.write(group, str(nice).encode())
-    except OSError:
-        pass
-    finally:
-        os.close(group)
 
 
 def end_group(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from celery import current_app
 
@@ -12,9 +10,7 @@ from messaging.dispatch import queue
 from messaging.dispatch.queue import LANES
 from messaging.state import Priority
 from workers import schedule
-from workers.schedule import SCHEDULE, Turns
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+from workers.schedule import SCHEDULE
 
 
 def registered() -> set[str]:
@@ -68,19 +64,3 @@ def test_processes_have_names_of_their_own():
     names = [process.name for process in processes(Shape())]
 
     assert len(names) == len(set(names))
-
-
-def test_what_beat_rings_each_second_has_its_own_moment_within_it():
-    turns = [Turns(1.0, place) for place in range(len(SCHEDULE))]
-    for each in turns:
-        each.nowfun = lambda: NOON
-    assert len({round(each.is_due(NOON).next, 3) for each in turns}) == len(SCHEDULE)
-
-
-@pytest.mark.parametrize(
-    ("passed", "due"), [(0.0, False), (0.2, False), (0.3, True), (1.0, True), (90.0, True), (-3600.0, True)]
-)
-def test_a_turn_is_due_once_it_began_whichever_way_the_clock_was_set(passed: float, due: bool):
-    turns = Turns(1.0, 5)
-    turns.nowfun = lambda: NOON + timedelta(seconds=passed)
-    assert turns.is_due(NOON).is_due is due

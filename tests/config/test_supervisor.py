@@ -21,8 +21,6 @@ from config.stack.watchdog import Watchdog
 from .conftest import is_alive, until
 
 ENV = {"PATH": os.defpath}
-_SWITCH = Path("/proc/sys/kernel/sched_autogroup_enabled")
-AUTOGROUPS = _SWITCH.exists() and _SWITCH.read_text().strip() == "1"
 
 
 def shell(home: Home, name: str, text: str, *, grace: float = 10.0) -> Child:
@@ -62,17 +60,6 @@ def test_the_back_off_doubles_to_its_limit_and_starts_over_when_the_child_was_st
     assert delays[-1] == BACKOFF_LIMIT
     child.started = 1000.0
     assert child.postpone(now=1000.0 + STEADY_SECONDS) == 0.0
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not AUTOGROUPS, reason="the kernel does not share the cores by session")
-def test_a_nice_process_is_nice_to_other_sessions(home: Home) -> None:
-    process = spawn(["/bin/sleep", "600"], env=ENV, log=home.log("one"), cwd=home.root, nice=3)
-    try:
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
-        assert Path(f"/proc/{process.pid}/autogroup").read_text().endswith("nice 3\n")
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_tiers_stop_one_after_the_other_the_last_one_first(home: Home, supervisor: Supervisor) -> None:
