@@ -40,6 +40,8 @@ class Caller:
     workspace_id: UUID
     user_id: UUID
     avatar_id: UUID
+    name: str
+    """As whom the person appears to others."""
     role: Role
     scopes: frozenset[str]
     test: bool = False
@@ -51,6 +53,11 @@ class Caller:
     def counted_as(self) -> str:
         """Under which name requests are counted: a key has its own count, whoever made it."""
         return f"key:{self.api_key_id}" if self.api_key_id else f"user:{self.user_id}"
+
+
+def appearance(first: str, last: str, username: str) -> str:
+    """As whom a person appears to others: by the full name, or else by what is signed in with."""
+    return f"{first} {last}".strip() or username
 
 
 def whole(scopes: Iterable[str]) -> set[str]:

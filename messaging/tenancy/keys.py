@@ -23,7 +23,7 @@ from django.utils import timezone
 from messaging.errors import Invalid, NotFound, Unauthenticated
 from messaging.models import ApiKey, Mode, Role, Workspace
 from messaging.models.statements import prepared
-from messaging.tenancy.access import ROLES, Caller, checked_scopes, demand_live, whole
+from messaging.tenancy.access import ROLES, Caller, appearance, checked_scopes, demand_live, whole
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ _TOUCH_SECONDS = 60
 # workspace.
 _FIND = """
 SELECT k.id, k.workspace_id, k.user_id, u.avatar_id, k.digest, k.scopes, k.mode, m.role,
+       u.first_name, u.last_name, u.username,
        k.last_used_at IS NULL OR k.last_used_at < now() - %(touch)s * interval '1 second' AS stale, k.rate_limit
   FROM messaging_apikey k
   JOIN messaging_user u ON u.id = k.user_id AND u.is_active
@@ -175,7 +176,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
         row = cursor.fetchone()
     if row is None or not _matches(raw, bytes(row[4])):
         raise Unauthenticated("This is not a valid API key.", code="invalid_key")
-    key_id, workspace_id, user_id, avatar_id, _, scopes, mode, role, stale, rate_limit = row
+    key_id, workspace_id, user_id, avatar_id, _, scopes, mode, role, *names, stale, rate_limit = row
     if workspace is not None and workspace.lower() != str(workspace_id):
         _check_slug(workspace_id, workspace.lower())
     if stale:
@@ -184,6 +185,7 @@ def authenticate(raw: str, *, workspace: str | None = None) -> Caller:
         workspace_id=workspace_id,
         user_id=user_id,
         avatar_id=avatar_id,
+        name=appearance(*names),
         role=Role(role),
         scopes=ROLES[Role(role)].intersection(whole(scopes)),
         test=mode == Mode.TEST,

@@ -16,7 +16,7 @@ from messaging.errors import AlreadyExists, Conflict, FieldError, Invalid, NotFo
 from messaging.models import Member, Role, User
 from messaging.models.statements import prepared
 from messaging.tenancy import keys
-from messaging.tenancy.access import ADMIN, Caller, checked_role, demand, demand_grant, demand_live
+from messaging.tenancy.access import ADMIN, Caller, appearance, checked_role, demand, demand_grant, demand_live
 
 PASSWORD_LENGTH = 1024
 """Hashing is slow by design; a longer text would only make it slower."""
@@ -44,7 +44,7 @@ def faces(ids: Collection[UUID]) -> dict[UUID, Face]:
         return {}
     with prepared(_FACES, {"ids": list(ids)}) as cursor:
         return {
-            key: Face(avatar_id, f"{first} {last}".strip() or username)
+            key: Face(avatar_id, appearance(first, last, username))
             for key, avatar_id, first, last, username in cursor.fetchall()
         }
 

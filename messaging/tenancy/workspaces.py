@@ -14,7 +14,7 @@ from django.utils.text import slugify
 from messaging.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from messaging.models import Member, Role, Workspace
 from messaging.tenancy import keys
-from messaging.tenancy.access import ADMIN, ROLES, Caller, demand, demand_live
+from messaging.tenancy.access import ADMIN, ROLES, Caller, appearance, demand, demand_live
 
 NAME_LENGTH = 200
 SLUG_LENGTH = 100
@@ -22,7 +22,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 # A person's workspaces in the order of joining, or the one that the request names.
 _ENTER = """
-SELECT m.workspace_id, m.role, u.avatar_id, u.rate_limit
+SELECT m.workspace_id, m.role, u.avatar_id, u.rate_limit, u.first_name, u.last_name, u.username
   FROM messaging_member m
   JOIN messaging_user u ON u.id = m.user_id
   JOIN messaging_workspace w ON w.id = m.workspace_id
@@ -52,6 +52,7 @@ def enter(*, user_id: UUID, workspace: str | None = None) -> Caller:
         workspace_id=row[0],
         user_id=user_id,
         avatar_id=row[2],
+        name=appearance(*row[4:]),
         role=role,
         scopes=ROLES[role],
         rate_limit=row[3],

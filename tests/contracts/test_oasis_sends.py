@@ -17,6 +17,7 @@ from messaging.dispatch import providers
 from messaging.dispatch.sending import Sent
 from messaging.models import Message, Mode, Role
 from messaging.state import Priority, Status
+from messaging.tenancy import keys
 from tests.contracts.forms import MOMENT
 from tests.contracts.oasis import BASE, DELIVERY, EMAIL, PLAIN, TRACKING, avatar, done, failed, person, sender
 from tests.factories import make_template
@@ -190,7 +191,8 @@ def test_what_is_cancelled_meanwhile_is_not_said_to_be_sent(caller: Caller, rf: 
     key = done(caller.post(f"{BASE}/send/email", EMAIL, Prefer="respond-async"), "Message queued", 202)["id"]
     assert caller.post(f"{BASE}/messages/{key}/cancel").status_code == 200
     row = Message.objects.get()
-    status, answer = outcomes.told(rf.post(BASE), Sent(message=row, ids=(row.id,), waited=True))
+    somebody = keys.authenticate(caller.headers["X-API-Key"])
+    status, answer = outcomes.told(rf.post(BASE), somebody, Sent(message=row, ids=(row.id,), waited=True))
     assert isinstance(answer, Done)
     assert (status, answer.message, answer.result.message, answer.result.data.status) == (
         200,
@@ -265,7 +267,8 @@ def test_whoever_told_the_provider_to_stop_is_an_invalid_recipient(caller: Calle
     done(caller.post(f"{BASE}/send/sms", SMS, Prefer="respond-async"), "Message queued", 202)
     Message.objects.update(status=Status.FAILED, error_code="recipient_opted_out", error_detail="told to stop")
     row = Message.objects.get()
-    status, answer = outcomes.told(rf.post(BASE), Sent(message=row, ids=(row.id,), waited=True))
+    somebody = keys.authenticate(caller.headers["X-API-Key"])
+    status, answer = outcomes.told(rf.post(BASE), somebody, Sent(message=row, ids=(row.id,), waited=True))
     assert isinstance(answer, Failure)
     assert (status, answer.error_code, answer.exception) == (400, "INVALID_RECIPIENT", "told to stop")
 

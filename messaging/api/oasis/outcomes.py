@@ -54,7 +54,7 @@ def shown(caller: Caller, message_id: UUID) -> out.Message:
         NotFound: the workspace has none of that id.
         EncryptionFailed: what it says does not open.
     """
-    return show(selectors.message(workspace_id=caller.workspace_id, message_id=message_id))
+    return show(selectors.message(workspace_id=caller.workspace_id, message_id=message_id), caller)
 
 
 def made(caller: Caller, accepted: Acceptance) -> out.Message:
@@ -64,11 +64,11 @@ def made(caller: Caller, accepted: Acceptance) -> out.Message:
         EncryptionFailed: what it says does not open.
     """
     if accepted.message is not None:
-        return show(accepted.message, accepted)
+        return show(accepted.message, caller, accepted)
     return shown(caller, accepted.ids[0])
 
 
-def show(row: models.Message, accepted: Acceptance | None = None) -> out.Message:
+def show(row: models.Message, caller: Caller, accepted: Acceptance | None = None) -> out.Message:
     """The same of a message that was read, or is known from its accept.
 
     Raises:
@@ -78,10 +78,10 @@ def show(row: models.Message, accepted: Acceptance | None = None) -> out.Message
     if row.sealed is not None or content is selectors.NOTHING:
         raise EncryptionFailed("What the message says is encrypted, and does not open.")
     origin = accepted.origin if accepted else templates.origins([row]).get(row.content_id)
-    return out.message(row, content, origin, avatars.senders([row]))
+    return out.message(row, content, origin, avatars.senders([row], caller))
 
 
-def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Failure]:
+def told(request: HttpRequest, caller: Caller, sent: Sent) -> tuple[int, Done[out.Message] | Failure]:
     """The outcome of a send: 200 where it went out, 202 while it waits, else why it did not."""
     row = sent.message
     word = STATUS_OUT[selectors.standing_of(row)]
@@ -90,7 +90,7 @@ def told(request: HttpRequest, sent: Sent) -> tuple[int, Done[out.Message] | Fai
         reason = row.error_detail or row.error_code or "The message came back."
         return meaning.status.value, failed(request, meaning, reason, message_id=str(row.id))
     if word == "Cancelled":
-        return 200, done(show(row), "Message cancelled")
+        return 200, done(show(row, caller), "Message cancelled")
     if word in _WAITING:
-        return 202, done(show(row, sent.accepted), "Message queued")
-    return 200, done(show(row), "Message sent successfully")
+        return 202, done(show(row, caller, sent.accepted), "Message queued")
+    return 200, done(show(row, caller), "Message sent successfully")

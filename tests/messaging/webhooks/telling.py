@@ -30,6 +30,7 @@ def caller_of(workspace: Workspace, *, test: bool = False) -> Caller:
         workspace_id=workspace.id,
         user_id=member.user_id,
         avatar_id=member.user.avatar_id,
+        name=member.user.username,
         role=Role.ADMIN,
         scopes=ROLES[Role.ADMIN],
         test=test,

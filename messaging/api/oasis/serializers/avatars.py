@@ -28,6 +28,7 @@ from messaging.dispatch.selectors import Rendered
 from messaging.inbox import conversations
 from messaging.people.recipients import as_key
 from messaging.tenancy import members
+from messaging.tenancy.access import Caller
 
 NEW_MESSAGE: Final = "New Message"
 
@@ -73,15 +74,16 @@ class Notification(Struct, kw_only=True, frozen=True, rename="camel"):
     metadata: dict[str, Any]
 
 
-def senders(rows: Sequence[models.Message]) -> dict[UUID, Sender]:
-    """Who sent these messages, by user."""
-    found = members.faces({row.author_id for row in rows if row.author_id})
-    return {key: Sender(id=face.avatar_id, name=face.name) for key, face in found.items()}
+def senders(rows: Sequence[models.Message], caller: Caller) -> dict[UUID, Sender]:
+    """Who sent these messages, by user; of the caller that is known already."""
+    known = {caller.user_id: Sender(id=caller.avatar_id, name=caller.name)}
+    found = members.faces({row.author_id for row in rows if row.author_id} - known.keys())
+    return known | {key: Sender(id=face.avatar_id, name=face.name) for key, face in found.items()}
 
 
-def listed(rows: Sequence[models.Message]) -> list[ListedMessage]:
+def listed(rows: Sequence[models.Message], caller: Caller) -> list[ListedMessage]:
     """Messages of any type, in the same order."""
-    who, contents = senders(rows), selectors.rendered_many(messages=rows)
+    who, contents = senders(rows, caller), selectors.rendered_many(messages=rows)
     return [
         ListedMessage(**managed.row_fields(row, contents[row.id], who), **_between(row, _avatar(row, who)))
         for row in rows

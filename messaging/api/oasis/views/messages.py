@@ -75,7 +75,7 @@ class MessageList(AvatarView):
             workspace_id=workspace_id, where=where, sort=sort, ascending=ascending, offset=offset, limit=limit
         )
         total = selectors.total(workspace_id=workspace_id, where=where)
-        return answer(_listing(avatars.listed(rows), total, limit=limit, offset=offset))
+        return answer(_listing(avatars.listed(rows, self.caller), total, limit=limit, offset=offset))
 
     @operation(
         "create_message",
@@ -105,7 +105,7 @@ class MessageDetail(View):
     @operation("get_message", answers={200: Done[out.Message]}, tag=MANAGEMENT)
     def get(self, request: Request, message_id: str) -> HttpResponse:
         """Give one message."""
-        return answer(done(outcomes.show(reach.find(self.caller, message_id))))
+        return answer(done(outcomes.show(reach.find(self.caller, message_id), self.caller)))
 
     @operation("update_message", takes=RevisionIn, answers={200: Done[out.Message]}, tag=MANAGEMENT)
     def put(self, request: Request, message_id: str) -> HttpResponse:

@@ -32,7 +32,7 @@ class SendView(View):
             caller,
             body,
             accept=lambda awaited: sending.accept_one(caller, draft, recipient, awaited=awaited),
-            show=lambda sent: outcomes.told(request._request, sent),
+            show=lambda sent: outcomes.told(request._request, caller, sent),
             whole=True,
             encrypted=draft.encrypted,
         )

@@ -34,6 +34,7 @@ def caller_of(workspace: Workspace) -> Caller:
         workspace_id=workspace.id,
         user_id=somebody,
         avatar_id=somebody,
+        name="Ann",
         role=Role.MEMBER,
         scopes=frozenset(),
     )
